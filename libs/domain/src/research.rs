@@ -1,0 +1,1 @@
+//! Research runs, claims and citations.

@@ -1,0 +1,1 @@
+//! Bytes to rendition, one file per format, in a sandboxed child process.

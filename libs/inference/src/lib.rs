@@ -1,0 +1,1 @@
+//! Embedders: built-in CPU, Ollama, OpenAI-compatible.

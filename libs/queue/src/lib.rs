@@ -1,0 +1,1 @@
+//! The only apalis and Redis.

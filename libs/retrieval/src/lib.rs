@@ -1,0 +1,1 @@
+//! Retrieval measures and evaluation sets.

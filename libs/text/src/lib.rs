@@ -1,0 +1,1 @@
+//! Normalised text: passages, sentences, anchors, terms.
