@@ -1,1 +1,20 @@
-//! The only SQL.
+//! The only SQL of Carrel: connections, transactions, one module per aggregate, search, and the store of originals.
+//!
+//! Invariants: no other crate holds a connection or writes a statement; every statement over workspace tables runs in
+//! a [`Transaction`] that belongs to one workspace, behind row-level security; nothing commits but
+//! [`Transaction::commit`]; no network or model call happens while a transaction is open.
+//!
+//! ```no_run
+//! # async fn example(database: carrel_storage::Database, workspace: carrel_domain::WorkspaceId) -> Result<(), carrel_storage::StorageError> {
+//! let mut transaction = database.begin(workspace).await?;
+//! let collections = carrel_storage::collections::list(&mut transaction, None, 50).await?;
+//! transaction.commit().await?;
+//! # Ok(()) }
+//! ```
+
+mod database;
+mod error;
+pub mod jobs;
+
+pub use database::{Database, DatabaseOptions, Transaction};
+pub use error::StorageError;

@@ -1,0 +1,152 @@
+//! Pools, roles and transactions.
+
+use crate::StorageError;
+use carrel_domain::WorkspaceId;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How to reach the database.
+#[derive(Clone, Debug)]
+pub struct DatabaseOptions {
+    /// `postgres://…`; the login must be carrel_app or a member of it.
+    pub url: String,
+    /// Connections for operations.
+    pub pool_size: u32,
+    /// Connections for the job machinery; 0 where no worker runs.
+    pub queue_pool_size: u32,
+    /// Limit of one statement.
+    pub statement_timeout: Duration,
+    /// Shown in `pg_stat_activity`.
+    pub application_name: String,
+}
+
+impl DatabaseOptions {
+    /// Defaults for `url`: 10 connections, 4 for the jobs, 30 s per statement.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            pool_size: 10,
+            queue_pool_size: 4,
+            statement_timeout: Duration::from_secs(30),
+            application_name: "carrel".to_owned(),
+        }
+    }
+}
+
+/// Two pools over one PostgreSQL: operations run as `carrel_app`, the job machinery as `carrel_queue`.
+#[derive(Clone, Debug)]
+pub struct Database {
+    app: PgPool,
+    queue: PgPool,
+}
+
+impl Database {
+    /// Prepares the pools; the first connection is made on first use.
+    pub fn connect_lazy(options: &DatabaseOptions) -> Result<Self, StorageError> {
+        let app = pool(options, "carrel_app", options.pool_size)?;
+        let queue = pool(options, "carrel_queue", options.queue_pool_size.max(1))?;
+        Ok(Self { app, queue })
+    }
+
+    /// Starts a transaction in which only `workspace` is visible.
+    pub async fn begin(&self, workspace: WorkspaceId) -> Result<Transaction, StorageError> {
+        // One round trip for both; a UUID's text cannot end the literal.
+        let statement = format!("begin; set local carrel.workspace = '{workspace}'");
+        let inner = self.app.begin_with(AssertSqlSafe(statement)).await?;
+        Ok(Transaction { inner, workspace })
+    }
+
+    /// The pool of the job machinery.
+    pub(crate) fn queue_pool(&self) -> &PgPool {
+        &self.queue
+    }
+
+    /// The pool of operations, for the few statements that stand before the workspace wall.
+    pub(crate) fn app_pool(&self) -> &PgPool {
+        &self.app
+    }
+
+    /// Refuses a connection role that could see other workspaces: a superuser, a role with BYPASSRLS, or the owner.
+    pub async fn check_role(&self) -> Result<(), StorageError> {
+        let (role, superuser, bypass, owner): (String, bool, bool, bool) = sqlx::query_as(
+            "select current_user::text, r.rolsuper, r.rolbypassrls,
+                    exists (select from pg_tables t where t.schemaname = 'carrel' and t.tableowner = current_user)
+             from pg_roles r
+             where r.rolname = current_user",
+        )
+        .fetch_one(&self.app)
+        .await?;
+        let problem = match (superuser, bypass, owner) {
+            (true, _, _) => "is a superuser",
+            (_, true, _) => "has BYPASSRLS",
+            (_, _, true) => "owns the tables",
+            _ => return Ok(()),
+        };
+        Err(StorageError::UnsafeRole { role, problem: problem.to_owned() })
+    }
+
+    /// One round trip.
+    pub async fn ping(&self) -> Result<(), StorageError> {
+        sqlx::query("select 1").execute(&self.app).await?;
+        Ok(())
+    }
+
+    /// Closes every connection after its current use.
+    pub async fn close(&self) {
+        self.app.close().await;
+        self.queue.close().await;
+    }
+}
+
+fn pool(options: &DatabaseOptions, role: &str, size: u32) -> Result<PgPool, StorageError> {
+    let timeout = options.statement_timeout.as_millis().to_string();
+    let connect = PgConnectOptions::from_str(&options.url)?
+        .application_name(&options.application_name)
+        .options([
+            // Whoever logs in, statements run as the role that row-level security binds.
+            ("role", role),
+            ("search_path", "carrel,public"),
+            ("statement_timeout", timeout.as_str()),
+            ("idle_in_transaction_session_timeout", "60000"),
+            ("timezone", "UTC"),
+        ])
+        .disable_statement_logging();
+    Ok(PgPoolOptions::new()
+        .max_connections(size)
+        .min_connections(0)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(300))
+        .connect_lazy_with(connect))
+}
+
+/// One workspace's transaction. Dropping it rolls back.
+#[derive(Debug)]
+pub struct Transaction {
+    inner: sqlx::Transaction<'static, Postgres>,
+    workspace: WorkspaceId,
+}
+
+impl Transaction {
+    /// The workspace whose rows are visible.
+    pub fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+
+    /// Makes everything since [`Database::begin`] permanent.
+    pub async fn commit(self) -> Result<(), StorageError> {
+        self.inner.commit().await?;
+        Ok(())
+    }
+
+    /// Undoes everything since [`Database::begin`].
+    pub async fn rollback(self) -> Result<(), StorageError> {
+        self.inner.rollback().await?;
+        Ok(())
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}
