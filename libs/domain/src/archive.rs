@@ -1,1 +1,126 @@
-//! Collections, documents and their versions.
+//! Collections, documents and their versions, as every layer sees them.
+
+use crate::access::Actor;
+use crate::digest::{Digest, Digests};
+use crate::ids::{CollectionId, DocumentId, VersionId};
+use crate::text::Language;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A named set of documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collection {
+    /// Its id.
+    pub id: CollectionId,
+    /// Unique in the workspace.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Documents in it.
+    pub documents: u64,
+}
+
+/// How far a version has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum VersionState {
+    /// The original is stored; nothing is derived yet.
+    Received,
+    /// The rendition exists; it is not searchable yet.
+    Extracted,
+    /// Search answers from it, or did until a newer version took its place.
+    Searchable,
+    /// It could not be read.
+    Failed {
+        /// Stable reason.
+        code: String,
+        /// In plain words.
+        message: String,
+    },
+}
+
+impl VersionState {
+    /// The name on the wire and in SQL.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Extracted => "extracted",
+            Self::Searchable => "searchable",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// One immutable version of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentVersion {
+    /// Its id.
+    pub id: VersionId,
+    /// The document.
+    pub document: DocumentId,
+    /// From 1, in order of arrival.
+    pub number: u32,
+    /// Name of the file as it came.
+    pub file_name: String,
+    /// Title given at upload, or found in the document.
+    pub title: Option<String>,
+    /// Media type: what the content was found to be, or before that what the sender declared.
+    pub media_type: Option<String>,
+    /// Language of the rendition.
+    pub language: Option<Language>,
+    /// Code points of the rendition.
+    pub characters: Option<u32>,
+    /// Bytes of the original.
+    pub size: u64,
+    /// Digests of the original.
+    pub digests: Digests,
+    /// How far it has come.
+    pub state: VersionState,
+    /// What extraction lost or repaired.
+    pub warnings: Vec<String>,
+    /// When it came.
+    pub created_at: DateTime<Utc>,
+    /// Who brought it.
+    pub created_by: Actor,
+}
+
+/// A document with its current version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// Its id.
+    pub id: DocumentId,
+    /// Where it lies.
+    pub collection: CollectionId,
+    /// The sender's own id for it, by default the file's name; a new file under the same one is a new version.
+    pub external_id: String,
+    /// Name shown to people.
+    pub name: String,
+    /// Free fields, for filters.
+    pub metadata: Map<String, Value>,
+    /// When the first version came.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// The version that search answers from; `None` until one is searchable.
+    pub current: Option<VersionId>,
+    /// The newest version, whatever its state.
+    pub latest: DocumentVersion,
+    /// Number of versions.
+    pub versions: u32,
+}
+
+/// The original of a version in the object store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// Content address.
+    pub sha256: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// Media type to send it with.
+    pub media_type: Option<String>,
+    /// Name to offer for saving.
+    pub file_name: String,
+}
