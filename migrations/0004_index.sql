@@ -39,6 +39,14 @@ create table carrel.tombstone (
     primary key (collection_id, passage_no)
 );
 
+-- The languages that occur in a collection, so that a query can be stemmed as its documents were.
+create table carrel.collection_language (
+    workspace_id uuid not null references carrel.workspace (id) on delete cascade,
+    collection_id uuid not null references carrel.collection (id) on delete cascade,
+    language text not null,
+    primary key (collection_id, language)
+);
+
 create table carrel.index_generation (
     no smallint primary key,
     space text not null,
@@ -97,7 +105,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['segment', 'posting', 'tombstone', 'embedding'] loop
+    foreach name in array array['segment', 'posting', 'tombstone', 'collection_language', 'embedding'] loop
         execute format('alter table carrel.%I enable row level security', name);
         execute format(
             'create policy workspace_wall on carrel.%I to carrel_app

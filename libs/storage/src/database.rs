@@ -93,6 +93,11 @@ impl Database {
         Ok(())
     }
 
+    /// Compares the schema with what this program needs.
+    pub async fn schema_state(&self) -> Result<crate::SchemaState, StorageError> {
+        crate::admin::schema_state(&self.app).await
+    }
+
     /// Closes every connection after its current use.
     pub async fn close(&self) {
         self.app.close().await;
@@ -111,6 +116,9 @@ fn pool(options: &DatabaseOptions, role: &str, size: u32) -> Result<PgPool, Stor
             ("statement_timeout", timeout.as_str()),
             ("idle_in_transaction_session_timeout", "60000"),
             ("timezone", "UTC"),
+            // A filtered vector search goes on through the graph until enough rows match (pgvector 0.8).
+            ("hnsw.iterative_scan", "strict_order"),
+            ("hnsw.ef_search", "120"),
         ])
         .disable_statement_logging();
     Ok(PgPoolOptions::new()

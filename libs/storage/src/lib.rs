@@ -7,14 +7,26 @@
 //! ```no_run
 //! # async fn example(database: carrel_storage::Database, workspace: carrel_domain::WorkspaceId) -> Result<(), carrel_storage::StorageError> {
 //! let mut transaction = database.begin(workspace).await?;
-//! let collections = carrel_storage::collections::list(&mut transaction, None, 50).await?;
+//! let collections = carrel_storage::collections::list(&mut transaction, None, None, 50).await?;
 //! transaction.commit().await?;
 //! # Ok(()) }
 //! ```
 
+pub mod access;
+pub mod admin;
+pub mod collections;
 mod database;
+pub mod documents;
 mod error;
+pub mod index;
 pub mod jobs;
+pub mod originals;
+mod page;
+pub mod research;
+pub mod search;
 
+pub use admin::{Admin, NewClient, SchemaState};
 pub use database::{Database, DatabaseOptions, Transaction};
 pub use error::StorageError;
+pub use originals::OriginalStore;
+pub use page::{After, Page};

@@ -1,0 +1,540 @@
+//! Documents, their immutable versions, and renditions.
+
+use crate::page::{After, Page};
+use crate::{StorageError, Transaction};
+use carrel_domain::archive::{Document, DocumentVersion, Original, VersionState};
+use carrel_domain::digest::Digest;
+use carrel_domain::text::{Rendition, TextMap};
+use carrel_domain::{Actor, CollectionId, Digests, DocumentId, Language, Span, VersionId};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// A version to store; its original must be registered already.
+#[derive(Clone, Debug)]
+pub struct NewVersion {
+    /// Id of the version.
+    pub version: VersionId,
+    /// Id for the document, if it turns out to be new.
+    pub document: DocumentId,
+    /// Where it goes.
+    pub collection: CollectionId,
+    /// What makes it the same document as an earlier one.
+    pub external_id: String,
+    /// Name of the file as sent.
+    pub file_name: String,
+    /// Title given by the sender.
+    pub title: Option<String>,
+    /// Media type given by the sender.
+    pub media_type: Option<String>,
+    /// Replaces the document's metadata when given.
+    pub metadata: Option<Map<String, Value>>,
+    /// Content address of the original.
+    pub sha256: Digest,
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// Who sends it.
+    pub by: Actor,
+}
+
+/// What became of a [`NewVersion`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// The first version of a new document.
+    Created {
+        /// The document.
+        document: DocumentId,
+        /// Its first version.
+        version: VersionId,
+    },
+    /// A further version of a known document.
+    Revised {
+        /// The document.
+        document: DocumentId,
+        /// The new version.
+        version: VersionId,
+    },
+    /// The newest version has the same bytes already; nothing was stored.
+    Unchanged {
+        /// The document.
+        document: DocumentId,
+        /// Its newest version.
+        version: VersionId,
+    },
+}
+
+/// Stores a version. Senders of the same document wait for each other, so version numbers have no gaps.
+///
+/// The same bytes again are a no-op unless the earlier attempt to read them failed.
+pub async fn receive(transaction: &mut Transaction, new: &NewVersion) -> Result<Received, StorageError> {
+    let workspace = transaction.workspace();
+    let metadata = Value::Object(new.metadata.clone().unwrap_or_default());
+    let document = sqlx::query!(
+        r#"insert into carrel.document as d
+               (id, workspace_id, collection_id, external_id, name, metadata, created_at, updated_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $7)
+           on conflict (collection_id, external_id) do update set updated_at = d.updated_at
+           returning id, (xmax = 0) as "fresh!""#,
+        new.document.0,
+        workspace.0,
+        new.collection.0,
+        new.external_id,
+        new.file_name,
+        metadata,
+        new.now
+    )
+    .fetch_one(transaction.connection())
+    .await?;
+    let id = DocumentId(document.id);
+    let latest = sqlx::query!(
+        "select id, number, sha256, state from carrel.document_version where document_id = $1 order by number desc limit 1",
+        id.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    if let Some(latest) = &latest
+        && latest.sha256 == new.sha256.0
+        && latest.state != "failed"
+    {
+        return Ok(Received::Unchanged { document: id, version: VersionId(latest.id) });
+    }
+    let number = latest.as_ref().map_or(1, |latest| latest.number + 1);
+    sqlx::query!(
+        "insert into carrel.document_version
+             (id, workspace_id, document_id, number, file_name, title, declared_media_type, sha256, state, created_at, created_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'received', $9, $10)",
+        new.version.0,
+        workspace.0,
+        id.0,
+        number,
+        new.file_name,
+        new.title,
+        new.media_type,
+        &new.sha256.0[..],
+        new.now,
+        crate::access::actor_value(&new.by)
+    )
+    .execute(transaction.connection())
+    .await?;
+    if document.fresh {
+        return Ok(Received::Created { document: id, version: new.version });
+    }
+    sqlx::query!(
+        "update carrel.document set updated_at = $2, name = $3, metadata = coalesce($4, metadata) where id = $1",
+        id.0,
+        new.now,
+        new.file_name,
+        new.metadata.clone().map(Value::Object)
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(Received::Revised { document: id, version: new.version })
+}
+
+/// Other documents of the workspace whose newest version has the same bytes, oldest first, at most ten.
+pub async fn same_bytes(
+    transaction: &mut Transaction,
+    sha256: Digest,
+    except: DocumentId,
+) -> Result<Vec<DocumentId>, StorageError> {
+    let ids = sqlx::query_scalar!(
+        r#"select v.document_id
+           from carrel.document_version v
+           where v.sha256 = $1 and v.document_id <> $2
+           group by v.document_id
+           order by min(v.created_at)
+           limit 10"#,
+        &sha256.0[..],
+        except.0
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    Ok(ids.into_iter().map(DocumentId).collect())
+}
+
+struct VersionRow {
+    id: Uuid,
+    document_id: Uuid,
+    number: i32,
+    file_name: String,
+    title: Option<String>,
+    media_type: Option<String>,
+    language: Option<String>,
+    characters: Option<i32>,
+    size: i64,
+    sha256: Vec<u8>,
+    blake3: Vec<u8>,
+    state: String,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+    warnings: Option<Vec<String>>,
+    created_at: DateTime<Utc>,
+    created_by: Value,
+}
+
+impl TryFrom<VersionRow> for DocumentVersion {
+    type Error = StorageError;
+
+    fn try_from(row: VersionRow) -> Result<Self, StorageError> {
+        let inconsistent = |column: &'static str, problem: String| StorageError::Inconsistent {
+            table: "document_version",
+            column,
+            row: row.id.to_string(),
+            problem,
+        };
+        let state = match row.state.as_str() {
+            "received" => VersionState::Received,
+            "extracted" => VersionState::Extracted,
+            "searchable" => VersionState::Searchable,
+            "failed" => VersionState::Failed {
+                code: row.failure_code.clone().unwrap_or_default(),
+                message: row.failure_message.clone().unwrap_or_default(),
+            },
+            other => return Err(inconsistent("state", format!("unknown state {other}"))),
+        };
+        let created_by = serde_json::from_value(row.created_by.clone())
+            .map_err(|error| inconsistent("created_by", error.to_string()))?;
+        let digests = Digests {
+            sha256: digest(&row.sha256).ok_or_else(|| inconsistent("sha256", "not 32 bytes".to_owned()))?,
+            blake3: digest(&row.blake3).ok_or_else(|| inconsistent("blake3", "not 32 bytes".to_owned()))?,
+        };
+        Ok(Self {
+            id: VersionId(row.id),
+            document: DocumentId(row.document_id),
+            number: row.number.unsigned_abs(),
+            file_name: row.file_name,
+            title: row.title,
+            media_type: row.media_type,
+            language: row.language.as_deref().and_then(Language::parse),
+            characters: row.characters.map(i32::unsigned_abs),
+            size: row.size.unsigned_abs(),
+            digests,
+            state,
+            warnings: row.warnings.unwrap_or_default(),
+            created_at: row.created_at,
+            created_by,
+        })
+    }
+}
+
+fn digest(bytes: &[u8]) -> Option<Digest> {
+    bytes.try_into().ok().map(Digest)
+}
+
+/// Conditions of [`list`]; `None` does not restrict.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentFilter {
+    /// Exactly this external id.
+    pub external_id: Option<String>,
+    /// The newest version has this state.
+    pub state: Option<String>,
+    /// Some version has these bytes.
+    pub sha256: Option<Digest>,
+}
+
+/// Documents of a collection by age, oldest first.
+pub async fn list(
+    transaction: &mut Transaction,
+    collection: CollectionId,
+    filter: &DocumentFilter,
+    after: Option<After>,
+    limit: u32,
+) -> Result<Page<Document>, StorageError> {
+    let ids = sqlx::query!(
+        r#"select d.id, d.created_at
+           from carrel.document d
+           where d.collection_id = $1
+             and ($2::timestamptz is null or (d.created_at, d.id) > ($2, $3))
+             and ($4::text is null or d.external_id = $4)
+             and ($5::bytea is null or exists (
+                 select from carrel.document_version v where v.document_id = d.id and v.sha256 = $5))
+             and ($6::text is null or $6 = (
+                 select v.state from carrel.document_version v where v.document_id = d.id order by v.number desc limit 1))
+           order by d.created_at, d.id
+           limit $7"#,
+        collection.0,
+        after.map(|after| after.at),
+        after.map(|after| after.id),
+        filter.external_id,
+        filter.sha256.map(|digest| digest.0.to_vec()),
+        filter.state,
+        i64::from(limit) + 1
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    let page = Page::cut(ids, limit, |row| After { at: row.created_at, id: row.id });
+    let ids: Vec<Uuid> = page.rows.iter().map(|row| row.id).collect();
+    let rows = get_many(transaction, &ids).await?;
+    Ok(Page { rows, next: page.next })
+}
+
+/// One document.
+pub async fn get(transaction: &mut Transaction, id: DocumentId) -> Result<Option<Document>, StorageError> {
+    Ok(get_many(transaction, &[id.0]).await?.pop())
+}
+
+async fn get_many(transaction: &mut Transaction, ids: &[Uuid]) -> Result<Vec<Document>, StorageError> {
+    let documents = sqlx::query!(
+        r#"select d.id, d.collection_id, d.external_id, d.name, d.metadata, d.created_at, d.updated_at,
+                  d.current_version_id,
+                  (select count(*) from carrel.document_version v where v.document_id = d.id) as "versions!"
+           from carrel.document d
+           where d.id = any($1)
+           order by d.created_at, d.id"#,
+        ids
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    let latest = sqlx::query_as!(
+        VersionRow,
+        r#"select distinct on (v.document_id)
+                  v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
+                  coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
+                  r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
+                  r.warnings as "warnings?", v.created_at, v.created_by
+           from carrel.document_version v
+           join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
+           left join carrel.rendition r on r.version_id = v.id
+           where v.document_id = any($1)
+           order by v.document_id, v.number desc"#,
+        ids
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    let mut by_document = std::collections::HashMap::with_capacity(latest.len());
+    for row in latest {
+        by_document.insert(row.document_id, DocumentVersion::try_from(row)?);
+    }
+    let mut out = Vec::with_capacity(documents.len());
+    for row in documents {
+        let latest = by_document.remove(&row.id).ok_or_else(|| StorageError::Inconsistent {
+            table: "document",
+            column: "id",
+            row: row.id.to_string(),
+            problem: "it has no version".to_owned(),
+        })?;
+        out.push(Document {
+            id: DocumentId(row.id),
+            collection: CollectionId(row.collection_id),
+            external_id: row.external_id,
+            name: row.name,
+            metadata: as_object(row.metadata),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            current: row.current_version_id.map(VersionId),
+            latest,
+            versions: u32::try_from(row.versions).unwrap_or(u32::MAX),
+        });
+    }
+    Ok(out)
+}
+
+fn as_object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// Versions of a document, newest first, below `before` when given.
+pub async fn versions(
+    transaction: &mut Transaction,
+    document: DocumentId,
+    before: Option<u32>,
+    limit: u32,
+) -> Result<Vec<DocumentVersion>, StorageError> {
+    let rows = sqlx::query_as!(
+        VersionRow,
+        r#"select v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
+                  coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
+                  r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
+                  r.warnings as "warnings?", v.created_at, v.created_by
+           from carrel.document_version v
+           join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
+           left join carrel.rendition r on r.version_id = v.id
+           where v.document_id = $1 and ($2::int is null or v.number < $2)
+           order by v.number desc
+           limit $3"#,
+        document.0,
+        before.map(u32::cast_signed),
+        i64::from(limit)
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    rows.into_iter().map(DocumentVersion::try_from).collect()
+}
+
+/// One version.
+pub async fn version(transaction: &mut Transaction, id: VersionId) -> Result<Option<DocumentVersion>, StorageError> {
+    let row = sqlx::query_as!(
+        VersionRow,
+        r#"select v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
+                  coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
+                  r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
+                  r.warnings as "warnings?", v.created_at, v.created_by
+           from carrel.document_version v
+           join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
+           left join carrel.rendition r on r.version_id = v.id
+           where v.id = $1"#,
+        id.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    row.map(DocumentVersion::try_from).transpose()
+}
+
+/// What is needed to send a version's original.
+pub async fn original(transaction: &mut Transaction, id: VersionId) -> Result<Option<Original>, StorageError> {
+    Ok(version(transaction, id).await?.map(|version| Original {
+        sha256: version.digests.sha256,
+        size: version.size,
+        media_type: version.media_type,
+        file_name: version.file_name,
+    }))
+}
+
+/// A rendition as stored, with its text.
+#[derive(Clone, Debug)]
+pub struct StoredRendition {
+    /// Title found inside.
+    pub title: Option<String>,
+    /// Language.
+    pub language: Language,
+    /// Whole text.
+    pub text: String,
+    /// Pages and sections.
+    pub map: TextMap,
+    /// SHA-256 of the text's UTF-8 bytes.
+    pub sha256: Digest,
+}
+
+/// The rendition of a version.
+pub async fn rendition(transaction: &mut Transaction, id: VersionId) -> Result<Option<StoredRendition>, StorageError> {
+    let row = sqlx::query!(
+        "select title, language, text, map, sha256 from carrel.rendition where version_id = $1",
+        id.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let inconsistent = |column: &'static str, problem: String| StorageError::Inconsistent {
+        table: "rendition",
+        column,
+        row: id.to_string(),
+        problem,
+    };
+    Ok(Some(StoredRendition {
+        title: row.title,
+        language: Language::parse(&row.language).unwrap_or(Language::UNDETERMINED),
+        map: serde_json::from_value(row.map).map_err(|error| inconsistent("map", error.to_string()))?,
+        sha256: digest(&row.sha256).ok_or_else(|| inconsistent("sha256", "not 32 bytes".to_owned()))?,
+        text: row.text,
+    }))
+}
+
+/// A part of a rendition's text with the number of code points in all; the part is cut at the text's end.
+pub async fn rendition_slice(
+    transaction: &mut Transaction,
+    id: VersionId,
+    span: Span,
+) -> Result<Option<(String, u32)>, StorageError> {
+    let row = sqlx::query!(
+        r#"select substring(text from $2::int + 1 for $3::int) as "part!", characters
+           from carrel.rendition
+           where version_id = $1"#,
+        id.0,
+        span.start.cast_signed(),
+        span.len().cast_signed()
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    Ok(row.map(|row| (row.part, row.characters.unsigned_abs())))
+}
+
+/// A rendition to store.
+#[derive(Debug)]
+pub struct NewRendition<'a> {
+    /// Its version.
+    pub version: VersionId,
+    /// What was extracted.
+    pub rendition: &'a Rendition,
+    /// Its language.
+    pub language: Language,
+    /// SHA-256 of the text's UTF-8 bytes.
+    pub sha256: Digest,
+    /// Now.
+    pub now: DateTime<Utc>,
+}
+
+/// Stores a rendition and moves its version on to `extracted`. A second time changes nothing.
+pub async fn insert_rendition(transaction: &mut Transaction, new: &NewRendition<'_>) -> Result<(), StorageError> {
+    let workspace = transaction.workspace();
+    let map = serde_json::to_value(&new.rendition.map).map_err(|error| StorageError::Inconsistent {
+        table: "rendition",
+        column: "map",
+        row: new.version.to_string(),
+        problem: error.to_string(),
+    })?;
+    sqlx::query!(
+        "insert into carrel.rendition
+             (version_id, workspace_id, media_type, title, language, characters, sha256, text, map, warnings, created_at)
+         values ($1, $2, $3, $4, $5, length($7), $6, $7, $8, $9, $10)
+         on conflict (version_id) do nothing",
+        new.version.0,
+        workspace.0,
+        new.rendition.media_type,
+        new.rendition.title,
+        new.language.as_str(),
+        &new.sha256.0[..],
+        new.rendition.text,
+        map,
+        &new.rendition.warnings,
+        new.now
+    )
+    .execute(transaction.connection())
+    .await?;
+    sqlx::query!(
+        "update carrel.document_version set state = 'extracted' where id = $1 and state = 'received'",
+        new.version.0
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Records why a version could not be read; a version that is searchable stays so.
+pub async fn fail_version(
+    transaction: &mut Transaction,
+    id: VersionId,
+    code: &str,
+    message: &str,
+) -> Result<(), StorageError> {
+    sqlx::query!(
+        "update carrel.document_version set state = 'failed', failure_code = $2, failure_message = $3
+         where id = $1 and state in ('received', 'extracted')",
+        id.0,
+        code,
+        message
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Deletes a document with all its versions; answers the digests of its originals, or `None` when there is none.
+pub async fn delete(transaction: &mut Transaction, id: DocumentId) -> Result<Option<Vec<Vec<u8>>>, StorageError> {
+    let digests = sqlx::query_scalar!("select distinct sha256 from carrel.document_version where document_id = $1", id.0)
+        .fetch_all(transaction.connection())
+        .await?;
+    // Their postings stay in shared segments until the next merge; the tombstones keep them from answering.
+    sqlx::query!(
+        "insert into carrel.tombstone (workspace_id, collection_id, passage_no)
+         select workspace_id, collection_id, no from carrel.passage where document_id = $1
+         on conflict do nothing",
+        id.0
+    )
+    .execute(transaction.connection())
+    .await?;
+    let done = sqlx::query!("delete from carrel.document where id = $1", id.0).execute(transaction.connection()).await?;
+    Ok((done.rows_affected() == 1).then_some(digests))
+}
