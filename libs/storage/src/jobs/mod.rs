@@ -1,1 +1,51 @@
 //! Jobs: enqueue, claim, complete, sweep, explain.
+//!
+//! Two sides. Operations work inside a [`Transaction`](crate::Transaction), behind the workspace wall: [`enqueue`],
+//! [`get`], [`list`], [`explain`], [`retry`], [`cancel`] and [`complete`]. The job machinery works over every workspace
+//! as the role carrel_queue, through [`Database`](crate::Database): [`claim_next`], [`claim`], [`dispatch`], [`give_back`],
+//! [`end_attempt`], [`sweep`], [`LeaseConnection`], [`Signals`] and the rest.
+//!
+//! Invariants: a statement that ends or prolongs an execution names the job's id and its claim, so a worker that has
+//! lost its claim changes nothing; every time is the database's; a job that ended never runs again, a replay is a new job.
+
+mod claim;
+mod control;
+mod end;
+mod enqueue;
+mod lease;
+mod read;
+mod signals;
+mod stats;
+mod sweep;
+
+pub use claim::{ClaimedJob, Worker, claim, claim_next, dispatch, give_back, next_due};
+pub use control::{Cancelled, Retried, cancel, pause_queue, resume_queue, retry, set_limit};
+pub use end::{AttemptEnd, Ended, complete, end_attempt};
+pub use enqueue::enqueue;
+pub use lease::{LeaseConnection, Renewal, deregister, register, write_progress};
+pub use read::{Attempt, AttemptOutcome, Explanation, Job, JobFailure, JobFilter, Wait, explain, get, list};
+pub use signals::{Signal, Signals, wake};
+pub use stats::{Depth, depths};
+pub use sweep::{Swept, delete_finished, discard_unservable, sweep};
+
+use crate::StorageError;
+use carrel_domain::job::QueueName;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Channel on which committed work is announced; the payload is the queue's name.
+pub(crate) const WAKE_CHANNEL: &str = "carrel_jobs";
+/// Channel on which a cancellation of a running job is announced; the payload is the job's id.
+pub(crate) const CANCEL_CHANNEL: &str = "carrel_cancel";
+
+fn inconsistent(column: &'static str, row: Uuid, problem: impl std::fmt::Display) -> StorageError {
+    StorageError::Inconsistent { table: "job", column, row: row.to_string(), problem: problem.to_string() }
+}
+
+fn queue_name(row: Uuid, text: &str) -> Result<QueueName, StorageError> {
+    text.parse().map_err(|error| inconsistent("queue", row, error))
+}
+
+fn milliseconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,172 @@
+//! What nobody holds any more, nobody can run, or nobody needs to see.
+
+use super::end::cancel_dependents;
+use super::{WAKE_CHANNEL, Worker};
+use crate::{Database, StorageError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Crashes after which a job is taken for the cause of them.
+const POISON_CRASHES: i16 = 3;
+/// Rows per statement.
+const BATCH: i64 = 500;
+
+/// What a sweep found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Expired leases whose jobs will run again.
+    pub revived: u64,
+    /// Jobs discarded as poison or out of attempts.
+    pub discarded: u64,
+    /// Jobs cancelled because that had been asked for.
+    pub cancelled: u64,
+}
+
+/// Ends executions whose lease has expired: again available, or discarded after three crashes or the last attempt.
+///
+/// State and lease are checked under the row's lock: a completion that is faster wins.
+pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
+    let mut tx = database.queue_pool().begin().await?;
+    let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(
+        "with expired as (
+             select j.id
+             from carrel.job j
+             where j.state = 'running' and j.lease_until < clock_timestamp()
+             limit $1
+             for no key update skip locked
+         ),
+         ended as (
+             update carrel.job j
+             set state = case when j.cancel_requested_at is not null then 'cancelled'
+                              when j.crashes + 1 >= $2 or j.attempt >= j.max_attempts then 'discarded'
+                              else 'available' end,
+                 crashes = j.crashes + 1,
+                 error_code = case when j.crashes + 1 >= $2 then 'poison' else 'crashed' end,
+                 error_message = 'the worker vanished while it ran this job, ' || (j.crashes + 1) || ' of at most ' || $2 || ' times',
+                 finished_at = case when j.cancel_requested_at is not null or j.crashes + 1 >= $2 or j.attempt >= j.max_attempts
+                                    then clock_timestamp() end,
+                 claim = null,
+                 lease_until = null
+             from expired e
+             where j.id = e.id
+             returning j.id, j.workspace_id, j.queue, j.state, j.attempt, j.worker_id, j.started_at, j.has_dependents,
+                       j.error_code, j.error_message
+         ),
+         noted as (
+             insert into carrel.job_attempt (
+                 job_id, workspace_id, attempt, worker_id, started_at, ended_at, outcome, error_code, error_message
+             )
+             select e.id, e.workspace_id, e.attempt, e.worker_id, e.started_at, clock_timestamp(), 'crashed', e.error_code,
+                    e.error_message
+             from ended e
+         ),
+         told as (
+             select pg_notify($3, q.queue)
+             from (select distinct e.queue from ended e where e.state = 'available') q
+         )
+         select e.id, e.state, e.has_dependents
+         from ended e
+         cross join (select count(*) from told) t",
+    )
+    .bind(BATCH)
+    .bind(POISON_CRASHES)
+    .bind(WAKE_CHANNEL)
+    .fetch_all(&mut *tx)
+    .await?;
+    if rows.is_empty() {
+        return Ok(Swept::default());
+    }
+    let needed: Vec<Uuid> = rows
+        .iter()
+        .filter(|(_, state, has_dependents)| *has_dependents && state != "available")
+        .map(|(id, _, _)| *id)
+        .collect();
+    if !needed.is_empty() {
+        cancel_dependents(&mut tx, &needed).await?;
+    }
+    tx.commit().await?;
+    let count = |wanted: &str| rows.iter().filter(|(_, state, _)| state == wanted).count() as u64;
+    Ok(Swept { revived: count("available"), discarded: count("discarded"), cancelled: count("cancelled") })
+}
+
+/// Discards due jobs that no worker seen within `alive` can run although their queue is served, once they have waited
+/// `patience`: an unknown kind, or a payload newer than every worker. The wait lets a rolling upgrade pass.
+pub async fn discard_unservable(
+    database: &Database,
+    worker: &Worker,
+    alive: Duration,
+    patience: Duration,
+) -> Result<u64, StorageError> {
+    let mut tx = database.queue_pool().begin().await?;
+    let rows: Vec<(Uuid, bool)> = sqlx::query_as(
+        "with able as (
+             select w.queues, w.kinds
+             from carrel.worker w
+             where w.last_seen > clock_timestamp() - make_interval(secs => $1)
+         ),
+         stuck as (
+             select j.id
+             from carrel.job j
+             where j.state = 'available'
+               and j.run_at < clock_timestamp() - make_interval(secs => $2)
+               and not coalesce(j.payload_version <= ($4::smallint[])[array_position($3::text[], j.kind)], false)
+               and exists (select from able a where a.queues ? j.queue)
+               and not exists (
+                   select from able a
+                   where a.queues ? j.queue and j.payload_version <= (a.kinds ->> j.kind)::smallint
+               )
+             limit $5
+             for no key update skip locked
+         )
+         update carrel.job j
+         set state = 'discarded',
+             error_code = case when exists (select from able a where a.kinds ? j.kind) then 'payload_too_new' else 'unknown_kind' end,
+             error_message = 'no worker can run kind ' || j.kind || ' with payload version ' || j.payload_version,
+             finished_at = clock_timestamp()
+         from stuck s
+         where j.id = s.id
+         returning j.id, j.has_dependents",
+    )
+    .bind(alive.as_secs_f64())
+    .bind(patience.as_secs_f64())
+    .bind(worker.kind_columns().0)
+    .bind(worker.kind_columns().1)
+    .bind(BATCH)
+    .fetch_all(&mut *tx)
+    .await?;
+    let needed: Vec<Uuid> = rows.iter().filter(|(_, needed)| *needed).map(|(id, _)| *id).collect();
+    if !needed.is_empty() {
+        cancel_dependents(&mut tx, &needed).await?;
+    }
+    tx.commit().await?;
+    Ok(rows.len() as u64)
+}
+
+/// Deletes jobs that ended longer ago than `keep`, with their attempts, and workers not seen for a day; answers how
+/// many jobs. At most a batch per call.
+pub async fn delete_finished(database: &Database, keep: Duration) -> Result<u64, StorageError> {
+    sqlx::query("delete from carrel.worker where last_seen < clock_timestamp() - interval '1 day'")
+        .execute(database.queue_pool())
+        .await?;
+    // A job that something unfinished still needs stays, so that it can be told why that waits.
+    let done = sqlx::query(
+        "delete from carrel.job j
+         where j.id in (
+             select o.id
+             from carrel.job o
+             where o.finished_at < clock_timestamp() - make_interval(secs => $1)
+               and not exists (
+                   select from carrel.job_dep d
+                   join carrel.job n on n.id = d.job_id
+                   where d.needs_id = o.id and n.finished_at is null
+               )
+             order by o.id
+             limit $2
+         )",
+    )
+    .bind(keep.as_secs_f64())
+    .bind(BATCH)
+    .execute(database.queue_pool())
+    .await?;
+    Ok(done.rows_affected())
+}
