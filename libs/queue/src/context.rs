@@ -1,0 +1,96 @@
+//! What a handler has at hand.
+
+use crate::claims::Held;
+use crate::error::JobError;
+use carrel_domain::job::Progress;
+use carrel_domain::{Actor, OperationContext, RequestId, Scopes};
+use carrel_storage::jobs::{self, ClaimedJob};
+use carrel_storage::{Database, Transaction};
+use serde_json::Value;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Least time between two writes of a job's progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Proof that the job was completed; only [`JobContext::complete`] makes it.
+#[derive(Debug)]
+pub struct Completed(());
+
+/// One execution of one job.
+#[derive(Debug)]
+pub struct JobContext {
+    job: ClaimedJob,
+    database: Database,
+    held: Arc<Held>,
+    started: Instant,
+}
+
+impl JobContext {
+    pub(crate) fn new(job: ClaimedJob, database: Database, held: Arc<Held>) -> Self {
+        Self { job, database, held, started: Instant::now() }
+    }
+
+    /// The job.
+    pub fn job(&self) -> &ClaimedJob {
+        &self.job
+    }
+
+    /// The context for operations on the job's behalf: its workspace, every scope, the database's time of now.
+    pub fn operation(&self) -> OperationContext {
+        let elapsed = chrono::Duration::from_std(self.started.elapsed()).unwrap_or_default();
+        OperationContext {
+            actor: Actor::Job { id: self.job.id },
+            workspace: self.job.workspace,
+            scopes: Scopes::all(),
+            request_id: RequestId(self.job.claim.0),
+            now: self.job.started_at + elapsed,
+            traceparent: self.job.traceparent.clone(),
+        }
+    }
+
+    /// Cancelled when the job should stop: on request, when its claim is lost, when its time is over, or when the
+    /// process is stopping. Answer [`JobError::Cancelled`] then; what that means for the job is decided here.
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.held.token
+    }
+
+    /// Fails with [`JobError::Cancelled`] when the job should stop.
+    pub fn check_cancelled(&self) -> Result<(), JobError> {
+        if self.held.token.is_cancelled() { Err(JobError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Shows how far the job is. Calls that follow each other within half a second are dropped, except the last unit's.
+    pub async fn progress(&self, progress: Progress) {
+        let finished = progress.total == Some(progress.done);
+        {
+            let mut last = self.held.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            if !finished && last.is_some_and(|at| at.elapsed() < PROGRESS_INTERVAL) {
+                return;
+            }
+            *last = Some(Instant::now());
+        }
+        if let Err(error) = jobs::write_progress(&self.database, self.job.id, self.job.claim, &progress).await {
+            // Losing a progress note is no reason to fail the job.
+            tracing::debug!(job = %self.job.id, error = %crate::error::chain(&error), "progress was not written");
+        }
+    }
+
+    /// Starts a transaction in the job's workspace.
+    pub async fn begin(&self) -> Result<Transaction, JobError> {
+        Ok(self.database.begin(self.job.workspace).await?)
+    }
+
+    /// Completes the job and commits `transaction`, with all that was written in it, in one step.
+    ///
+    /// Fails with [`JobError::Stale`] when the claim is no longer held; the transaction is rolled back then.
+    pub async fn complete(&self, mut transaction: Transaction, result: Value) -> Result<Completed, JobError> {
+        if !jobs::complete(&mut transaction, self.job.id, self.job.claim, &result).await? {
+            transaction.rollback().await?;
+            return Err(JobError::Stale);
+        }
+        transaction.commit().await?;
+        Ok(Completed(()))
+    }
+}

@@ -1,0 +1,140 @@
+//! Periodic work of every worker: expired leases, jobs that nobody can run, old jobs, figures. No leader: rows are
+//! skipped where a neighbour is at work.
+
+use crate::claims::Stop;
+use crate::error::chain;
+use crate::worker::Shared;
+use carrel_storage::StorageError;
+use carrel_storage::jobs::{self, Signal, Signals};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How often old jobs are looked for.
+const RETENTION_PERIOD: Duration = Duration::from_secs(3600);
+/// How often the depths are counted.
+const DEPTHS_PERIOD: Duration = Duration::from_secs(15);
+
+/// Sweeps until `stop`.
+pub(crate) async fn sweep(shared: &Shared, stop: &CancellationToken) {
+    let period = (shared.identity.lease / 3).max(Duration::from_millis(100));
+    let mut retained = Instant::now();
+    let mut counted: Option<Instant> = None;
+    let mut gauges = HashSet::new();
+    let mut failing = false;
+    loop {
+        let mut result = pass(shared).await;
+        if result.is_ok() && counted.is_none_or(|at| at.elapsed() >= DEPTHS_PERIOD) {
+            counted = Some(Instant::now());
+            result = publish_depths(shared, &mut gauges).await;
+        }
+        if result.is_ok() && retained.elapsed() >= RETENTION_PERIOD {
+            retained = Instant::now();
+            result = delete_old(shared).await;
+        }
+        match result {
+            Ok(()) => failing = false,
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(error = %chain(&error), "the sweep failed; trying on");
+                }
+                failing = true;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(period) => {}
+        }
+    }
+}
+
+async fn pass(shared: &Shared) -> Result<(), StorageError> {
+    let swept = jobs::sweep(&shared.database).await?;
+    if swept.revived + swept.discarded + swept.cancelled > 0 {
+        metrics::counter!("carrel_jobs_crashed_total").increment(swept.revived + swept.discarded + swept.cancelled);
+        tracing::warn!(
+            revived = swept.revived,
+            discarded = swept.discarded,
+            cancelled = swept.cancelled,
+            "ended executions whose worker had vanished"
+        );
+    }
+    let identity = &shared.identity;
+    let unservable =
+        jobs::discard_unservable(&shared.database, identity, identity.lease * 2, shared.unservable_after).await?;
+    if unservable > 0 {
+        tracing::warn!(jobs = unservable, "discarded jobs that no worker can run");
+    }
+    Ok(())
+}
+
+async fn delete_old(shared: &Shared) -> Result<(), StorageError> {
+    let mut deleted = 0;
+    loop {
+        let batch = jobs::delete_finished(&shared.database, shared.keep_finished).await?;
+        deleted += batch;
+        if batch == 0 {
+            break;
+        }
+    }
+    if deleted > 0 {
+        tracing::info!(jobs = deleted, "deleted old jobs");
+    }
+    Ok(())
+}
+
+async fn publish_depths(shared: &Shared, known: &mut HashSet<(String, String)>) -> Result<(), StorageError> {
+    let depths = jobs::depths(&shared.database).await?;
+    for (queue, state) in known.iter() {
+        // A state that emptied has no row any more.
+        metrics::gauge!("carrel_jobs_depth", "queue" => queue.clone(), "state" => state.clone()).set(0.0);
+        metrics::gauge!("carrel_jobs_oldest_seconds", "queue" => queue.clone(), "state" => state.clone()).set(0.0);
+    }
+    for depth in depths {
+        let (queue, state) = (depth.queue, depth.state);
+        metrics::gauge!("carrel_jobs_depth", "queue" => queue.clone(), "state" => state.clone()).set(depth.jobs as f64);
+        metrics::gauge!("carrel_jobs_oldest_seconds", "queue" => queue.clone(), "state" => state.clone())
+            .set(depth.oldest.as_secs_f64());
+        known.insert((queue, state));
+    }
+    Ok(())
+}
+
+/// Hears PostgreSQL's announcements until `stop`.
+pub(crate) async fn listen(shared: &Shared, stop: &CancellationToken) {
+    let mut failing = false;
+    loop {
+        let error = tokio::select! {
+            () = stop.cancelled() => return,
+            Err(error) = hear(shared) => error,
+        };
+        shared.vitals.listening.store(false, Ordering::Relaxed);
+        if !failing {
+            tracing::warn!(error = %chain(&error), "PostgreSQL's announcements are not heard; looking every few seconds");
+        }
+        failing = !shared.vitals.listening.load(Ordering::Relaxed);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+async fn hear(shared: &Shared) -> Result<std::convert::Infallible, StorageError> {
+    let mut signals = Signals::connect(&shared.database).await?;
+    shared.vitals.listening.store(true, Ordering::Relaxed);
+    // What was announced before we listened.
+    shared.announce_all();
+    loop {
+        match signals.next().await? {
+            Signal::Wake(queue) => {
+                if let Some(lane) = shared.lane(queue) {
+                    lane.announce();
+                }
+            }
+            Signal::Cancel(id) => shared.claims.stop_job(id, Stop::Requested),
+            Signal::Missed => shared.announce_all(),
+        }
+    }
+}
