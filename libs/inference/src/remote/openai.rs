@@ -1,0 +1,98 @@
+//! OpenAI's `POST /v1/embeddings`, as many servers and our own AI service answer it.
+
+use super::http::{Endpoint, RemoteOptions};
+use crate::embedding::check_inputs;
+use crate::wire::{EmbeddingsInput, EmbeddingsRequest, EmbeddingsResponse, EncodingFormat};
+use crate::{Embedder, EmbeddingSpace, InferenceError, InputKind};
+use async_trait::async_trait;
+
+/// Embeds by an OpenAI-compatible service.
+pub struct OpenAiEmbedder {
+    endpoint: Endpoint,
+    sends_input_type: bool,
+}
+
+impl OpenAiEmbedder {
+    /// A client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`InferenceError::Configuration`] for an unusable address or dimension.
+    pub fn new(options: RemoteOptions) -> Result<Self, InferenceError> {
+        Ok(Self {
+            endpoint: Endpoint::new("v1/embeddings", options)?,
+            sends_input_type: false,
+        })
+    }
+
+    /// A client for Carrel's own AI service, which wants to know queries from passages (other services may refuse
+    /// fields that they do not know).
+    ///
+    /// # Errors
+    /// As [`OpenAiEmbedder::new`].
+    pub fn for_carrel(options: RemoteOptions) -> Result<Self, InferenceError> {
+        Ok(Self {
+            sends_input_type: true,
+            ..Self::new(options)?
+        })
+    }
+}
+
+#[async_trait]
+impl Embedder for OpenAiEmbedder {
+    fn space(&self) -> &EmbeddingSpace {
+        self.endpoint.space()
+    }
+
+    async fn embed(
+        &self,
+        inputs: &[String],
+        kind: InputKind,
+    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+        check_inputs(inputs)?;
+        let space = self.endpoint.space();
+        let mut vectors = Vec::with_capacity(inputs.len());
+        for batch in self.endpoint.batches(inputs) {
+            let texts = batch
+                .iter()
+                .map(|text| format!("{}{text}", space.prefix(kind)))
+                .collect();
+            let request = EmbeddingsRequest {
+                model: space.model.clone(),
+                input: EmbeddingsInput::Many(texts),
+                encoding_format: Some(EncodingFormat::Float),
+                input_type: self.sends_input_type.then_some(kind),
+            };
+            let answer: EmbeddingsResponse = self.endpoint.post(&request, batch.len()).await?;
+            let ordered = self.in_order(answer, batch.len())?;
+            vectors.extend(self.endpoint.checked(ordered, batch.len())?);
+        }
+        Ok(vectors)
+    }
+}
+
+impl OpenAiEmbedder {
+    /// Entries carry their position, and not every server keeps the order.
+    fn in_order(
+        &self,
+        answer: EmbeddingsResponse,
+        inputs: usize,
+    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+        let mut vectors = vec![Vec::new(); inputs];
+        if answer.data.len() != inputs {
+            return Err(self
+                .endpoint
+                .protocol(format!("{} vectors for {inputs} inputs", answer.data.len())));
+        }
+        for entry in answer.data {
+            match vectors.get_mut(entry.index) {
+                Some(place) if place.is_empty() => *place = entry.embedding,
+                _ => {
+                    return Err(self
+                        .endpoint
+                        .protocol(format!("entry {} is doubled or out of range", entry.index)));
+                }
+            }
+        }
+        Ok(vectors)
+    }
+}
