@@ -1,0 +1,308 @@
+//! One struct per section. Defaults live in `config/base.yaml` alone, so nothing here has one.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// HTTP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// API and web page.
+    pub listen: SocketAddr,
+    /// See [`Server::base_url`].
+    pub public_url: Option<String>,
+    /// Metrics and health for operators.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Largest request body in bytes, except uploads.
+    pub body_limit_bytes: usize,
+    /// Longest request in seconds, except uploads and streams.
+    pub request_timeout_seconds: u64,
+    /// Largest upload in bytes.
+    pub upload_limit_bytes: u64,
+}
+
+impl Server {
+    /// The address people and programs use, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+
+    /// [`Server::request_timeout_seconds`] as a duration.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_seconds)
+    }
+}
+
+/// PostgreSQL.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// The services' login; `None` where a private server runs.
+    pub url: Option<SecretString>,
+    /// The owner of the schema.
+    pub admin_url: Option<SecretString>,
+    /// Connections for operations.
+    pub pool_size: u32,
+    /// Connections for the job machinery.
+    pub queue_pool_size: u32,
+    /// Longest statement in milliseconds.
+    pub statement_timeout_ms: u64,
+    /// The private server.
+    pub embedded: Embedded,
+}
+
+impl Database {
+    /// [`Database::statement_timeout_ms`] as a duration.
+    pub fn statement_timeout(&self) -> Duration {
+        Duration::from_millis(self.statement_timeout_ms)
+    }
+}
+
+/// The private server of `carrel up`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedded {
+    /// Folder of its programs.
+    pub bin_dir: Option<PathBuf>,
+    /// Folder of its data.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Redis.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// `None` where PostgreSQL carries the jobs alone.
+    pub url: Option<SecretString>,
+    /// Put before every key.
+    pub prefix: String,
+}
+
+/// The object store.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Which one.
+    pub kind: StoreKind,
+    /// The folder.
+    pub path: Option<PathBuf>,
+    /// S3 bucket.
+    pub bucket: Option<String>,
+    /// S3 endpoint, for anything but AWS.
+    pub endpoint: Option<String>,
+    /// S3 region.
+    pub region: String,
+    /// S3 credentials.
+    pub access_key_id: Option<SecretString>,
+    /// S3 credentials.
+    pub secret_access_key: Option<SecretString>,
+    /// Allow an endpoint without TLS.
+    pub allow_http: bool,
+}
+
+/// Where originals are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// A folder of this machine.
+    Directory,
+    /// A bucket.
+    S3,
+}
+
+/// Tokens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// `iss`; the server's address when absent.
+    pub issuer: Option<String>,
+    /// ES256 private key, PKCS#8 PEM.
+    pub signing_key: Option<SecretString>,
+    /// Validity of a token in seconds.
+    pub token_lifetime_seconds: u64,
+}
+
+impl Auth {
+    /// [`Auth::token_lifetime_seconds`] as a duration.
+    pub fn token_lifetime(&self) -> Duration {
+        Duration::from_secs(self.token_lifetime_seconds)
+    }
+}
+
+/// Models.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inference {
+    /// What turns text into vectors.
+    pub embedder: Embedder,
+}
+
+/// An embedder as written; which keys a provider takes is the inference crate's to say ([`Embedder::to_json`]).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedder {
+    /// `builtin`, `ollama`, `openai` or `hashing`.
+    pub provider: String,
+    /// Address of the service.
+    pub url: Option<String>,
+    /// Model name.
+    pub model: Option<String>,
+    /// Components of a vector.
+    pub dimension: Option<usize>,
+    /// Bearer token.
+    pub api_key: Option<SecretString>,
+    /// Tokens the model reads.
+    pub max_tokens: Option<usize>,
+    /// Longest request in seconds.
+    pub timeout_seconds: Option<u64>,
+    /// Put before a query.
+    pub query_prefix: Option<String>,
+    /// Put before a passage.
+    pub passage_prefix: Option<String>,
+    /// Languages the model knows.
+    pub languages: Option<Vec<String>>,
+    /// Folder of the built-in model.
+    pub model_dir: Option<PathBuf>,
+    /// `int8` or `float32`.
+    pub precision: Option<String>,
+    /// Threads of the built-in engine.
+    pub threads: Option<usize>,
+}
+
+impl Embedder {
+    /// The keys that are set, as one JSON object. **It holds the API key**: pass it on, never print it.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut object = serde_json::Map::new();
+        let mut set = |key: &str, value: Option<serde_json::Value>| {
+            if let Some(value) = value {
+                object.insert(key.to_owned(), value);
+            }
+        };
+        set("provider", Some(self.provider.clone().into()));
+        set("url", self.url.clone().map(Into::into));
+        set("model", self.model.clone().map(Into::into));
+        set("dimension", self.dimension.map(Into::into));
+        set(
+            "api_key",
+            self.api_key.as_ref().map(|key| key.expose_secret().into()),
+        );
+        set("max_tokens", self.max_tokens.map(Into::into));
+        set("timeout_seconds", self.timeout_seconds.map(Into::into));
+        set("query_prefix", self.query_prefix.clone().map(Into::into));
+        set(
+            "passage_prefix",
+            self.passage_prefix.clone().map(Into::into),
+        );
+        set("languages", self.languages.clone().map(Into::into));
+        set(
+            "model_dir",
+            self.model_dir
+                .as_ref()
+                .map(|dir| dir.to_string_lossy().into_owned().into()),
+        );
+        set("precision", self.precision.clone().map(Into::into));
+        set("threads", self.threads.map(Into::into));
+        serde_json::Value::Object(object)
+    }
+}
+
+/// The internal endpoint for embedding queries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ai {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// See [`Ai::base_url`].
+    pub url: Option<String>,
+}
+
+impl Ai {
+    /// Where the API finds it, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        match &self.url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+}
+
+/// The job machinery.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jobs {
+    /// Silence after which a job is given to another worker, in seconds.
+    pub lease_seconds: u64,
+    /// Time for running jobs to end on shutdown, in seconds.
+    pub drain_seconds: u64,
+    /// Jobs at the same time per queue name.
+    pub queues: BTreeMap<String, usize>,
+}
+
+impl Jobs {
+    /// [`Jobs::lease_seconds`] as a duration.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    /// [`Jobs::drain_seconds`] as a duration.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+/// Limits of reading one document.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extract {
+    /// Seconds on the clock.
+    pub wall_seconds: u64,
+    /// Seconds of computing.
+    pub cpu_seconds: u64,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Bytes of text.
+    pub output_bytes: u64,
+}
+
+/// Ranking.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// Of the ranking by words.
+    pub lexical_weight: f32,
+    /// Of the ranking by meaning.
+    pub vector_weight: f32,
+    /// Passages taken from each ranking.
+    pub candidates: u32,
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// For people or for collectors.
+    pub log_format: LogFormat,
+    /// EnvFilter syntax.
+    pub log_filter: String,
+    /// OTLP/HTTP collector, without `/v1/traces`.
+    pub otlp_endpoint: Option<String>,
+    /// Share of new traces that are recorded.
+    pub trace_sample_ratio: f64,
+}
+
+/// The shape of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
