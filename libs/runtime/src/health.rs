@@ -83,19 +83,12 @@ impl Registry {
         R: Future<Output = Result<(), String>> + Send + 'static,
     {
         let run = Box::new(move || -> Answer { Box::pin(check()) });
-        self.add(Arc::new(Closure {
-            name: name.into(),
-            run,
-        }));
+        self.add(Arc::new(Closure { name: name.into(), run }));
     }
 
     /// Adds a check.
     pub fn add(&self, check: Arc<dyn Check>) {
-        self.inner
-            .checks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(check);
+        self.inner.checks.write().unwrap_or_else(PoisonError::into_inner).push(check);
     }
 
     /// From now on the program says that it is not ready, so that load balancers look elsewhere while it ends.
@@ -121,12 +114,7 @@ impl Registry {
     }
 
     async fn run(&self) -> Report {
-        let checks = self
-            .inner
-            .checks
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let checks = self.inner.checks.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut running = Vec::new();
         for check in checks {
             let name = check.name().to_owned();
@@ -141,34 +129,19 @@ impl Registry {
                 milliseconds: 0,
             });
             if !report.ok {
-                tracing::debug!(
-                    check = report.name,
-                    detail = report.detail,
-                    "a health check failed"
-                );
+                tracing::debug!(check = report.name, detail = report.detail, "a health check failed");
             }
             reports.push(report);
         }
-        Report {
-            ready: reports.iter().all(|report| report.ok),
-            draining: false,
-            checks: reports,
-        }
+        Report { ready: reports.iter().all(|report| report.ok), draining: false, checks: reports }
     }
 }
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let checks = self
-            .inner
-            .checks
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let checks = self.inner.checks.read().unwrap_or_else(PoisonError::into_inner);
         let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
-        formatter
-            .debug_struct("Registry")
-            .field("checks", &names)
-            .finish()
+        formatter.debug_struct("Registry").field("checks", &names).finish()
     }
 }
 
@@ -218,22 +191,9 @@ mod tests {
         health.register("models", std::future::pending);
         let report = health.report().await;
         assert!(!report.ready);
-        assert_eq!(
-            report
-                .checks
-                .iter()
-                .map(|check| check.ok)
-                .collect::<Vec<_>>(),
-            [true, false, false]
-        );
-        assert_eq!(
-            report.checks[1].detail.as_deref(),
-            Some("connection refused")
-        );
-        assert_eq!(
-            report.checks[2].detail.as_deref(),
-            Some("no answer within 2 s")
-        );
+        assert_eq!(report.checks.iter().map(|check| check.ok).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(report.checks[1].detail.as_deref(), Some("connection refused"));
+        assert_eq!(report.checks[2].detail.as_deref(), Some("no answer within 2 s"));
     }
 
     #[tokio::test]
@@ -260,13 +220,6 @@ mod tests {
         health.register("broken", || async { panic!("on purpose") });
         health.register("database", || async { Ok(()) });
         let report = health.report().await;
-        assert_eq!(
-            report
-                .checks
-                .iter()
-                .map(|check| check.ok)
-                .collect::<Vec<_>>(),
-            [false, true]
-        );
+        assert_eq!(report.checks.iter().map(|check| check.ok).collect::<Vec<_>>(), [false, true]);
     }
 }

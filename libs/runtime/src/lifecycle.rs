@@ -23,10 +23,7 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
             }
         };
         let name = next().await;
-        tracing::info!(
-            signal = name,
-            "stopping; a second signal ends the program at once"
-        );
+        tracing::info!(signal = name, "stopping; a second signal ends the program at once");
         cancelled.cancel();
         let name = next().await;
         tracing::warn!(signal = name, "ending at once");

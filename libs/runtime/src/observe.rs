@@ -14,9 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Histograms whose name ends in `_seconds`, from one millisecond to a minute.
-const SECONDS: [f64; 14] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
-];
+const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 /// Histograms whose name ends in `_bytes`, from a kilobyte to a gigabyte.
 const BYTES: [f64; 6] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e9];
 /// Histograms keep their samples until they are folded; scrapes may never come.
@@ -70,9 +68,7 @@ impl Listener {
     /// # Errors
     /// The operating system's.
     pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
-        Ok(Self {
-            listener: TcpListener::bind(address).await?,
-        })
+        Ok(Self { listener: TcpListener::bind(address).await? })
     }
 
     /// Where it listens.
@@ -84,18 +80,10 @@ impl Listener {
     }
 
     /// Serves `/metrics`, `/health/live` and `/health/ready` until `stop` is cancelled.
-    pub fn serve(
-        self,
-        recorder: Recorder,
-        health: health::Registry,
-        stop: CancellationToken,
-    ) -> JoinHandle<()> {
+    pub fn serve(self, recorder: Recorder, health: health::Registry, stop: CancellationToken) -> JoinHandle<()> {
         let app = health_routes(health).merge(
             Router::new()
-                .route(
-                    "/metrics",
-                    get(async |State(recorder): State<Recorder>| render(&recorder)),
-                )
+                .route("/metrics", get(async |State(recorder): State<Recorder>| render(&recorder)))
                 .with_state(recorder.clone()),
         );
         tokio::spawn(async move {
@@ -106,9 +94,7 @@ impl Listener {
                     recorder.handle.run_upkeep();
                 }
             });
-            let served = axum::serve(self.listener, app)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await;
+            let served = axum::serve(self.listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
             upkeep.abort();
             if let Err(error) = served {
                 tracing::error!(%error, "the operators' listener has ended");
@@ -125,31 +111,18 @@ where
 {
     Router::new()
         .route("/health/live", get(async || "alive\n"))
-        .route(
-            "/health/ready",
-            get(async |State(health): State<health::Registry>| ready(&health).await),
-        )
+        .route("/health/ready", get(async |State(health): State<health::Registry>| ready(&health).await))
         .with_state(health)
 }
 
 async fn ready(health: &health::Registry) -> impl IntoResponse + use<> {
     let report = health.report().await;
-    let status = if report.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(report))
 }
 
 fn render(recorder: &Recorder) -> impl IntoResponse + use<> {
-    (
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        recorder.render(),
-    )
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
 }
 
 #[cfg(test)]
@@ -163,31 +136,18 @@ mod tests {
         metrics::histogram!("carrel_test_seconds").record(0.02);
         let health = health::Registry::new();
         let stop = CancellationToken::new();
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .await
-            .expect("bind");
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("bind");
         let base = format!("http://{}", listener.local_addr().expect("address"));
         let served = listener.serve(recorder, health.clone(), stop.clone());
 
         let get = async |path: &str| {
-            let response = reqwest::get(format!("{base}{path}"))
-                .await
-                .expect("response");
-            (
-                response.status().as_u16(),
-                response.text().await.expect("text"),
-            )
+            let response = reqwest::get(format!("{base}{path}")).await.expect("response");
+            (response.status().as_u16(), response.text().await.expect("text"))
         };
         let (status, text) = get("/metrics").await;
         assert_eq!(status, 200);
-        assert!(
-            text.contains("carrel_test_total{queue=\"ingest\"} 3"),
-            "{text}"
-        );
-        assert!(
-            text.contains("carrel_test_seconds_bucket{le=\"0.025\"} 1"),
-            "{text}"
-        );
+        assert!(text.contains("carrel_test_total{queue=\"ingest\"} 3"), "{text}");
+        assert!(text.contains("carrel_test_seconds_bucket{le=\"0.025\"} 1"), "{text}");
         assert!(text.contains("process_resident_memory_bytes "), "{text}");
         assert_eq!(get("/health/live").await.0, 200);
         assert_eq!(get("/health/ready").await.0, 200);

@@ -7,10 +7,7 @@ pub(crate) fn exposition() -> String {
     let mut text = String::new();
     let mut write = |name: &str, kind: &str, help: &str, value: Option<f64>| {
         if let Some(value) = value {
-            let _ = write!(
-                text,
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-            );
+            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
         }
     };
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
@@ -19,15 +16,13 @@ pub(crate) fn exposition() -> String {
         "process_cpu_seconds_total",
         "counter",
         "User and system CPU time in seconds.",
-        stat.as_ref()
-            .map(|stat| stat.cpu_ticks as f64 / rustix::param::clock_ticks_per_second() as f64),
+        stat.as_ref().map(|stat| stat.cpu_ticks as f64 / rustix::param::clock_ticks_per_second() as f64),
     );
     write(
         "process_resident_memory_bytes",
         "gauge",
         "Resident memory in bytes.",
-        stat.as_ref()
-            .map(|stat| stat.resident_pages as f64 * rustix::param::page_size() as f64),
+        stat.as_ref().map(|stat| stat.resident_pages as f64 * rustix::param::page_size() as f64),
     );
     write(
         "process_virtual_memory_bytes",
@@ -35,33 +30,18 @@ pub(crate) fn exposition() -> String {
         "Virtual memory in bytes.",
         stat.as_ref().map(|stat| stat.virtual_bytes as f64),
     );
-    write(
-        "process_threads",
-        "gauge",
-        "Threads.",
-        stat.as_ref().map(|stat| stat.threads as f64),
-    );
+    write("process_threads", "gauge", "Threads.", stat.as_ref().map(|stat| stat.threads as f64));
     write(
         "process_start_time_seconds",
         "gauge",
         "Start of the process in seconds since 1970.",
         stat.as_ref().and_then(|stat| {
-            Some(
-                boot_time()?
-                    + stat.start_ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
-            )
+            Some(boot_time()? + stat.start_ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
         }),
     );
-    let open = std::fs::read_dir("/proc/self/fd")
-        .ok()
-        .map(|entries| entries.count().saturating_sub(1) as f64);
+    let open = std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1) as f64);
     write("process_open_fds", "gauge", "Open file descriptors.", open);
-    write(
-        "process_max_fds",
-        "gauge",
-        "Limit of open file descriptors.",
-        descriptor_limit(),
-    );
+    write("process_max_fds", "gauge", "Limit of open file descriptors.", descriptor_limit());
     text
 }
 
@@ -92,18 +72,12 @@ impl Stat {
 
 fn boot_time() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    stat.lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 fn descriptor_limit() -> Option<f64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"))?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
     line.split_whitespace().nth(3)?.parse().ok()
 }
 
@@ -115,28 +89,17 @@ mod tests {
     fn a_program_name_may_hold_anything() {
         let line = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 4 0 999 123456 42 18446744073709551615";
         let stat = Stat::parse(line).expect("fields");
-        assert_eq!(
-            (stat.cpu_ticks, stat.threads, stat.start_ticks),
-            (200, 4, 999)
-        );
+        assert_eq!((stat.cpu_ticks, stat.threads, stat.start_ticks), (200, 4, 999));
         assert_eq!((stat.virtual_bytes, stat.resident_pages), (123_456, 42));
     }
 
     #[test]
     fn every_metric_is_there() {
         let text = exposition();
-        for name in [
-            "cpu_seconds_total",
-            "resident_memory_bytes",
-            "open_fds",
-            "max_fds",
-            "start_time_seconds",
-            "threads",
-        ] {
-            assert!(
-                text.contains(&format!("\nprocess_{name} ")),
-                "{name}: {text}"
-            );
+        for name in
+            ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds", "start_time_seconds", "threads"]
+        {
+            assert!(text.contains(&format!("\nprocess_{name} ")), "{name}: {text}");
         }
     }
 }

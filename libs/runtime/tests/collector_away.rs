@@ -17,10 +17,6 @@ async fn shutdown_and_drop_end_without_a_collector() {
     tracing::info_span!("lost").in_scope(|| ());
     let begun = Instant::now();
     drop(guard);
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     drop(silent);
 }

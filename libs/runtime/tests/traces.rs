@@ -21,20 +21,13 @@ async fn receive(State(received): State<mpsc::UnboundedSender<Bytes>>, body: Byt
 #[tokio::test(flavor = "current_thread")]
 async fn spans_arrive_on_shutdown_under_the_callers_trace() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("bind");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
-    let app = Router::new()
-        .route("/v1/traces", post(receive))
-        .with_state(sender);
+    let app = Router::new().route("/v1/traces", post(receive)).with_state(sender);
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     let sources = Sources::none()
-        .with_variable(
-            "CARREL__TELEMETRY__OTLP_ENDPOINT",
-            format!("http://{address}"),
-        )
+        .with_variable("CARREL__TELEMETRY__OTLP_ENDPOINT", format!("http://{address}"))
         .with_variable("CARREL__TELEMETRY__LOG_FILTER", "off");
     let settings = Settings::load(&sources).expect("settings");
     let guard = telemetry::init("carrel-test", &settings.telemetry).expect("telemetry");
@@ -48,14 +41,8 @@ async fn spans_arrive_on_shutdown_under_the_callers_trace() {
         handed_on
     });
     drop(outer);
-    assert!(
-        inner_parent.starts_with(&format!("00-{TRACE}-")),
-        "{inner_parent}"
-    );
-    assert!(
-        !inner_parent.contains(PARENT),
-        "a span hands on itself, not its parent"
-    );
+    assert!(inner_parent.starts_with(&format!("00-{TRACE}-")), "{inner_parent}");
+    assert!(!inner_parent.contains(PARENT), "a span hands on itself, not its parent");
 
     guard.shutdown().await;
     let body = receiver.recv().await.expect("a batch");
@@ -63,18 +50,9 @@ async fn spans_arrive_on_shutdown_under_the_callers_trace() {
     let resource = &request.resource_spans[0];
     let attributes = format!("{:?}", resource.resource);
     assert!(attributes.contains("carrel-test"), "{attributes}");
-    let spans: Vec<_> = resource
-        .scope_spans
-        .iter()
-        .flat_map(|scope| &scope.spans)
-        .collect();
+    let spans: Vec<_> = resource.scope_spans.iter().flat_map(|scope| &scope.spans).collect();
     let find = |name: &str| *spans.iter().find(|span| span.name == name).expect("span");
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let (ingest, extract) = (find("ingest"), find("extract"));
     assert_eq!(hex(&ingest.trace_id), TRACE);
     assert_eq!(hex(&ingest.parent_span_id), PARENT);

@@ -51,17 +51,12 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(super) fn invalid(key: &str, reason: impl Into<String>) -> Self {
-        Self::Invalid {
-            key: key.to_owned(),
-            reason: reason.into(),
-        }
+        Self::Invalid { key: key.to_owned(), reason: reason.into() }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
     pub(super) fn value(error: config::ConfigError) -> Self {
-        Self::Value {
-            detail: error.to_string(),
-        }
+        Self::Value { detail: error.to_string() }
     }
 }
 

@@ -30,23 +30,16 @@ pub(super) fn merge(sources: &Sources) -> Result<Value, ConfigError> {
     for mut layer in layers {
         read_named_files(&base, &mut layer, "")?;
         unknown::refuse(&base, &layer, "")?;
-        Layer(layer)
-            .collect_to(&mut merged)
-            .map_err(ConfigError::value)?;
+        Layer(layer).collect_to(&mut merged).map_err(ConfigError::value)?;
     }
     Ok(merged)
 }
 
 fn environment_file(dir: &Path, environment: Option<&str>) -> Result<Option<Tree>, ConfigError> {
     let name = environment.unwrap_or(DEFAULT_ENVIRONMENT);
-    let plain = name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if !plain || name.is_empty() || name == "base" {
-        return Err(ConfigError::invalid(
-            "CARREL_ENVIRONMENT",
-            "must be a plain name such as production",
-        ));
+        return Err(ConfigError::invalid("CARREL_ENVIRONMENT", "must be a plain name such as production"));
     }
     let path = dir.join(format!("{name}.yaml"));
     // Who names an environment expects its file; the default one may be absent.
@@ -62,13 +55,8 @@ fn read_yaml(path: &Path, named_by: &str) -> Result<Tree, ConfigError> {
 }
 
 fn parse(text: &str, origin: &str, path: &Path) -> Result<Tree, ConfigError> {
-    let syntax = |detail: String| ConfigError::Syntax {
-        path: path.to_owned(),
-        detail,
-    };
-    let mut tree = File::from_str(text, FileFormat::Yaml)
-        .collect()
-        .map_err(|error| syntax(error.to_string()))?;
+    let syntax = |detail: String| ConfigError::Syntax { path: path.to_owned(), detail };
+    let mut tree = File::from_str(text, FileFormat::Yaml).collect().map_err(|error| syntax(error.to_string()))?;
     for value in tree.values_mut() {
         set_origin(value, origin);
     }
@@ -78,9 +66,7 @@ fn parse(text: &str, origin: &str, path: &Path) -> Result<Tree, ConfigError> {
 /// A [`Value`] keeps its origin to itself, so it is built anew with ours.
 fn set_origin(value: &mut Value, origin: &str) {
     match &mut value.kind {
-        ValueKind::Table(table) => table
-            .values_mut()
-            .for_each(|inner| set_origin(inner, origin)),
+        ValueKind::Table(table) => table.values_mut().for_each(|inner| set_origin(inner, origin)),
         ValueKind::Array(array) => array.iter_mut().for_each(|inner| set_origin(inner, origin)),
         _ => {}
     }
@@ -89,16 +75,8 @@ fn set_origin(value: &mut Value, origin: &str) {
 
 /// `CARREL__SECTION__KEY` and `CARREL__SECTION__KEY_FILE` as a tree; the `_FILE` twin is applied last.
 fn variables(base: &Tree, variables: &[(String, String)]) -> Result<Tree, ConfigError> {
-    let mut sorted: Vec<&(String, String)> = variables
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
-    sorted.sort_by_key(|(name, _)| {
-        (
-            name.to_ascii_lowercase().ends_with(FILE_SUFFIX),
-            name.clone(),
-        )
-    });
+    let mut sorted: Vec<&(String, String)> = variables.iter().filter(|(_, value)| !value.is_empty()).collect();
+    sorted.sort_by_key(|(name, _)| (name.to_ascii_lowercase().ends_with(FILE_SUFFIX), name.clone()));
     let mut tree = Tree::new();
     for (name, text) in sorted {
         let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else {
@@ -122,10 +100,7 @@ fn variables(base: &Tree, variables: &[(String, String)]) -> Result<Tree, Config
 
 fn list(text: &str, origin: &str) -> Value {
     let origin = origin.to_owned();
-    let parts = text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty());
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let parts: Vec<Value> = parts.map(|part| Value::new(Some(&origin), part)).collect();
     Value::new(Some(&origin), parts)
 }
@@ -149,13 +124,9 @@ fn insert(tree: &mut Tree, path: &[String], value: Value) -> Result<(), String> 
         tree.insert(first.clone(), value);
         return Ok(());
     }
-    let inner = tree
-        .entry(first.clone())
-        .or_insert_with(|| Value::new(None, Tree::new()));
+    let inner = tree.entry(first.clone()).or_insert_with(|| Value::new(None, Tree::new()));
     match &mut inner.kind {
-        ValueKind::Table(table) => {
-            insert(table, rest, value).map_err(|deeper| format!("{first}.{deeper}"))
-        }
+        ValueKind::Table(table) => insert(table, rest, value).map_err(|deeper| format!("{first}.{deeper}")),
         _ => Err(path.join(".")),
     }
 }
@@ -165,9 +136,7 @@ fn read_named_files(base: &Tree, layer: &mut Tree, path: &str) -> Result<(), Con
     let keys: Vec<String> = layer.keys().cloned().collect();
     for key in keys {
         let full = unknown::join(path, &key);
-        if let (Some(ValueKind::Table(known)), Some(value)) =
-            (base.get(&key).map(|v| &v.kind), layer.get_mut(&key))
-        {
+        if let (Some(ValueKind::Table(known)), Some(value)) = (base.get(&key).map(|v| &v.kind), layer.get_mut(&key)) {
             if let ValueKind::Table(inner) = &mut value.kind {
                 read_named_files(known, inner, &full)?;
             }
@@ -185,17 +154,12 @@ fn read_named_files(base: &Tree, layer: &mut Tree, path: &str) -> Result<(), Con
         let origin = named.origin().unwrap_or(DEFAULTS).to_owned();
         let file = match named.kind {
             ValueKind::Nil => continue,
-            kind => Value::new(Some(&origin), kind)
-                .into_string()
-                .map_err(ConfigError::value)?,
+            kind => Value::new(Some(&origin), kind).into_string().map_err(ConfigError::value)?,
         };
         let content = read(Path::new(&file), &format!("`{full}` in {origin}"))?;
         // Editors and secret stores end files with a line break that is no part of the secret.
         let content = content.trim_end_matches(['\n', '\r']).to_owned();
-        layer.insert(
-            stem.to_owned(),
-            Value::new(Some(&format!("{file}, named by {origin}")), content),
-        );
+        layer.insert(stem.to_owned(), Value::new(Some(&format!("{file}, named by {origin}")), content));
     }
     Ok(())
 }

@@ -23,8 +23,8 @@ mod validate;
 
 pub use error::ConfigError;
 pub use sections::{
-    Ai, Auth, Database, Embedded, Embedder, Extract, Inference, Jobs, LogFormat, Redis, Search,
-    Server, Store, StoreKind, Telemetry,
+    Ai, Auth, Database, Embedded, Embedder, Extract, Inference, Jobs, LogFormat, Redis, Search, Server, Store,
+    StoreKind, Telemetry,
 };
 pub use sources::Sources;
 
@@ -90,10 +90,7 @@ impl Settings {
     /// Reads every layer, refuses unknown keys and values that cannot be meant.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let merged = layers::merge(sources)?;
-        let mut settings: Self = merged
-            .clone()
-            .try_deserialize()
-            .map_err(ConfigError::value)?;
+        let mut settings: Self = merged.clone().try_deserialize().map_err(ConfigError::value)?;
         settings.merged = Merged(merged);
         settings.validate()?;
         Ok(settings)

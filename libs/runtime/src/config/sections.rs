@@ -189,24 +189,13 @@ impl Embedder {
         set("url", self.url.clone().map(Into::into));
         set("model", self.model.clone().map(Into::into));
         set("dimension", self.dimension.map(Into::into));
-        set(
-            "api_key",
-            self.api_key.as_ref().map(|key| key.expose_secret().into()),
-        );
+        set("api_key", self.api_key.as_ref().map(|key| key.expose_secret().into()));
         set("max_tokens", self.max_tokens.map(Into::into));
         set("timeout_seconds", self.timeout_seconds.map(Into::into));
         set("query_prefix", self.query_prefix.clone().map(Into::into));
-        set(
-            "passage_prefix",
-            self.passage_prefix.clone().map(Into::into),
-        );
+        set("passage_prefix", self.passage_prefix.clone().map(Into::into));
         set("languages", self.languages.clone().map(Into::into));
-        set(
-            "model_dir",
-            self.model_dir
-                .as_ref()
-                .map(|dir| dir.to_string_lossy().into_owned().into()),
-        );
+        set("model_dir", self.model_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned().into()));
         set("precision", self.precision.clone().map(Into::into));
         set("threads", self.threads.map(Into::into));
         serde_json::Value::Object(object)

@@ -26,11 +26,7 @@ fn write_table(text: &mut String, table: &Map<String, Value>, path: &str, depth:
             write_table(text, inner, &full, depth + 1);
             continue;
         }
-        let shown = if SECRETS.contains(&full.as_str()) {
-            redact(value)
-        } else {
-            scalar(value)
-        };
+        let shown = if SECRETS.contains(&full.as_str()) { redact(value) } else { scalar(value) };
         let origin = match value.origin() {
             Some(origin) if origin != DEFAULTS => format!("  # {origin}"),
             _ => String::new(),

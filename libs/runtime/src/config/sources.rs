@@ -14,12 +14,7 @@ pub struct Sources {
 impl Sources {
     /// Only the built-in defaults.
     pub fn none() -> Self {
-        Self {
-            dir: None,
-            environment: None,
-            file: None,
-            variables: Vec::new(),
-        }
+        Self { dir: None, environment: None, file: None, variables: Vec::new() }
     }
 
     /// What a program uses: the options if given, else `CARREL_CONFIG_DIR` (else `/etc/carrel`), `CARREL_ENVIRONMENT`,
@@ -28,9 +23,7 @@ impl Sources {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let dir = match config_dir {
             Some(dir) => dir.to_owned(),
-            None => {
-                set("CARREL_CONFIG_DIR").map_or_else(|| PathBuf::from("/etc/carrel"), PathBuf::from)
-            }
+            None => set("CARREL_CONFIG_DIR").map_or_else(|| PathBuf::from("/etc/carrel"), PathBuf::from),
         };
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -12,9 +12,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn refusal(sources: &Sources) -> String {
-    Settings::load(sources)
-        .expect_err("must be refused")
-        .to_string()
+    Settings::load(sources).expect_err("must be refused").to_string()
 }
 
 fn with_yaml(yaml: &str) -> (TempDir, Sources) {
@@ -31,29 +29,17 @@ fn the_defaults_hold_and_document_every_key() {
     assert_eq!(settings.store.kind, StoreKind::Directory);
     assert_eq!(settings.jobs.queues["ingest"], 2);
     assert!(settings.database.url.is_none());
-    assert_eq!(
-        settings.inference.embedder.to_json(),
-        serde_json::json!({"provider": "builtin"})
-    );
+    assert_eq!(settings.inference.embedder.to_json(), serde_json::json!({"provider": "builtin"}));
     // Every line that sets a key stands below a comment, itself or its section's.
-    let documented = BASE
-        .lines()
-        .filter(|line| line.trim_start().starts_with('#'))
-        .count();
+    let documented = BASE.lines().filter(|line| line.trim_start().starts_with('#')).count();
     assert!(documented > 50, "{documented} comment lines");
 }
 
 #[test]
 fn each_layer_wins_over_the_one_before() {
     let folder = folder(&[
-        (
-            "production.yaml",
-            "server: {body_limit_bytes: 4096, request_timeout_seconds: 5, upload_limit_bytes: 10}",
-        ),
-        (
-            "own.yaml",
-            "server: {request_timeout_seconds: 6, upload_limit_bytes: 11}",
-        ),
+        ("production.yaml", "server: {body_limit_bytes: 4096, request_timeout_seconds: 5, upload_limit_bytes: 10}"),
+        ("own.yaml", "server: {request_timeout_seconds: 6, upload_limit_bytes: 11}"),
         ("limit", "13\n"),
     ]);
     let mut sources = Sources::none().with_dir(folder.path());
@@ -62,22 +48,10 @@ fn each_layer_wins_over_the_one_before() {
     assert_eq!(loaded.server.request_timeout_seconds, 5);
 
     sources = sources.with_file(folder.path().join("own.yaml"));
-    assert_eq!(
-        Settings::load(&sources)
-            .expect("own file")
-            .server
-            .request_timeout_seconds,
-        6
-    );
+    assert_eq!(Settings::load(&sources).expect("own file").server.request_timeout_seconds, 6);
 
     sources = sources.with_variable("CARREL__SERVER__UPLOAD_LIMIT_BYTES", "12");
-    assert_eq!(
-        Settings::load(&sources)
-            .expect("variable")
-            .server
-            .upload_limit_bytes,
-        12
-    );
+    assert_eq!(Settings::load(&sources).expect("variable").server.upload_limit_bytes, 12);
 
     let limit = folder.path().join("limit").display().to_string();
     sources = sources.with_variable("CARREL__SERVER__UPLOAD_LIMIT_BYTES_FILE", limit);
@@ -93,15 +67,9 @@ fn a_named_environment_must_exist_and_the_default_need_not() {
     let sources = Sources::none().with_dir(folder.path());
     assert!(Settings::load(&sources).is_ok());
     let named = sources.clone().with_environment("staging");
-    assert!(matches!(
-        Settings::load(&named),
-        Err(ConfigError::Read { .. })
-    ));
+    assert!(matches!(Settings::load(&named), Err(ConfigError::Read { .. })));
     let outside = sources.with_environment("../etc/passwd");
-    assert!(matches!(
-        Settings::load(&outside),
-        Err(ConfigError::Invalid { .. })
-    ));
+    assert!(matches!(Settings::load(&outside), Err(ConfigError::Invalid { .. })));
 }
 
 #[test]
@@ -110,36 +78,21 @@ fn unknown_keys_are_refused_with_a_guess() {
     let message = refusal(&sources);
     assert!(message.contains("`server.lisen`"), "{message}");
     assert!(message.contains("carrel.yaml"), "{message}");
-    assert!(
-        message.contains("did you mean `server.listen`?"),
-        "{message}"
-    );
+    assert!(message.contains("did you mean `server.listen`?"), "{message}");
 
     let message = refusal(&Sources::none().with_variable("CARREL__SEVRER__LISTEN", "x"));
-    assert!(
-        message.contains("the variable CARREL__SEVRER__LISTEN"),
-        "{message}"
-    );
-    assert!(
-        message.contains("did you mean `CARREL__SERVER`?"),
-        "{message}"
-    );
+    assert!(message.contains("the variable CARREL__SEVRER__LISTEN"), "{message}");
+    assert!(message.contains("did you mean `CARREL__SERVER`?"), "{message}");
 
     let message = refusal(&Sources::none().with_variable("CARREL__JOBS__QUEUES__INJEST", "4"));
-    assert!(
-        message.contains("`CARREL__JOBS__QUEUES__INGEST`"),
-        "{message}"
-    );
+    assert!(message.contains("`CARREL__JOBS__QUEUES__INGEST`"), "{message}");
 
     let (_folder, sources) = with_yaml("server: {listen: {port: 1}}");
     assert!(refusal(&sources).contains("`server.listen.port`"));
     let (_folder, sources) = with_yaml("server: 8080");
     assert!(refusal(&sources).contains("is a section"));
     let (_folder, sources) = with_yaml("server: [");
-    assert!(matches!(
-        Settings::load(&sources),
-        Err(ConfigError::Syntax { .. })
-    ));
+    assert!(matches!(Settings::load(&sources), Err(ConfigError::Syntax { .. })));
 }
 
 #[test]
@@ -150,32 +103,12 @@ fn wrong_values_name_their_key_and_origin() {
         ("CARREL__DATABASE__POOL_SIZE", "many", "pool_size"),
         ("CARREL__STORE__KIND", "s3", "store.bucket"),
         ("CARREL__STORE__KIND", "tape", "kind"),
-        (
-            "CARREL__AUTH__SIGNING_KEY",
-            "/etc/key.pem",
-            "auth.signing_key_file",
-        ),
-        (
-            "CARREL__TELEMETRY__LOG_FILTER",
-            "a=b=c",
-            "telemetry.log_filter",
-        ),
-        (
-            "CARREL__TELEMETRY__TRACE_SAMPLE_RATIO",
-            "2",
-            "telemetry.trace_sample_ratio",
-        ),
-        (
-            "CARREL__INFERENCE__EMBEDDER__PROVIDER",
-            "oracle",
-            "inference.embedder.provider",
-        ),
+        ("CARREL__AUTH__SIGNING_KEY", "/etc/key.pem", "auth.signing_key_file"),
+        ("CARREL__TELEMETRY__LOG_FILTER", "a=b=c", "telemetry.log_filter"),
+        ("CARREL__TELEMETRY__TRACE_SAMPLE_RATIO", "2", "telemetry.trace_sample_ratio"),
+        ("CARREL__INFERENCE__EMBEDDER__PROVIDER", "oracle", "inference.embedder.provider"),
         ("CARREL__JOBS__QUEUES__AI", "99999", "jobs.queues.ai"),
-        (
-            "CARREL__SERVER__PUBLIC_URL",
-            "example.org",
-            "server.public_url",
-        ),
+        ("CARREL__SERVER__PUBLIC_URL", "example.org", "server.public_url"),
     ] {
         let message = refusal(&Sources::none().with_variable(key, value));
         assert!(message.contains(part), "{key}={value}: {message}");
@@ -205,22 +138,12 @@ fn variables_reach_every_type_and_empty_ones_do_not_count() {
 #[test]
 fn secrets_come_from_files_and_are_never_shown() {
     let folder = folder(&[
-        (
-            "url",
-            "postgres://carrel:s3cret@db/carrel?password=s3cret&sslmode=require\n",
-        ),
-        (
-            "key.pem",
-            "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n",
-        ),
+        ("url", "postgres://carrel:s3cret@db/carrel?password=s3cret&sslmode=require\n"),
+        ("key.pem", "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n"),
     ]);
     let path = |name: &str| folder.path().join(name).display().to_string();
     let yaml = folder.path().join("own.yaml");
-    std::fs::write(
-        &yaml,
-        format!("auth: {{signing_key_file: {}}}", path("key.pem")),
-    )
-    .expect("file");
+    std::fs::write(&yaml, format!("auth: {{signing_key_file: {}}}", path("key.pem"))).expect("file");
     let sources = Sources::none()
         .with_file(&yaml)
         .with_variable("CARREL__DATABASE__URL_FILE", path("url"))
@@ -233,14 +156,8 @@ fn secrets_come_from_files_and_are_never_shown() {
     let shown = settings.redacted_yaml();
     assert!(!shown.contains("s3cret"), "{shown}");
     assert!(!format!("{settings:?}").contains("s3cret"));
-    assert!(
-        shown.contains("postgres://carrel:***@db/carrel?password=***&sslmode=require"),
-        "{shown}"
-    );
-    assert!(
-        shown.contains("named by the variable CARREL__DATABASE__URL_FILE"),
-        "{shown}"
-    );
+    assert!(shown.contains("postgres://carrel:***@db/carrel?password=***&sslmode=require"), "{shown}");
+    assert!(shown.contains("named by the variable CARREL__DATABASE__URL_FILE"), "{shown}");
     assert!(shown.contains("listen: \"127.0.0.1:8080\"\n"), "{shown}");
 
     let message = refusal(&Sources::none().with_variable("CARREL__REDIS__URL", "s3cret"));
@@ -263,10 +180,7 @@ fn every_shipped_file_is_valid() {
     let mut seen = 0;
     for entry in std::fs::read_dir(&dir).expect("config") {
         let path = entry.expect("entry").path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
+        if path.extension().is_some_and(|extension| extension == "yaml") {
             Settings::load(&Sources::none().with_file(&path))
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             seen += 1;

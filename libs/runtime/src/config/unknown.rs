@@ -5,11 +5,7 @@ use super::layers::{DEFAULTS, VARIABLE_PREFIX};
 use config::{Map, Value, ValueKind};
 
 /// Checks one layer against the defaults, which name every key.
-pub(super) fn refuse(
-    known: &Map<String, Value>,
-    layer: &Map<String, Value>,
-    path: &str,
-) -> Result<(), ConfigError> {
+pub(super) fn refuse(known: &Map<String, Value>, layer: &Map<String, Value>, path: &str) -> Result<(), ConfigError> {
     let mut keys: Vec<&String> = layer.keys().collect();
     keys.sort();
     for key in keys {
@@ -17,35 +13,20 @@ pub(super) fn refuse(
         let full = join(path, key);
         let Some(expected) = known.get(key) else {
             let origin = first_origin(value);
-            let suggestion =
-                nearest(key, known).map(|near| name_as_written(&join(path, near), &origin));
-            return Err(ConfigError::UnknownKey {
-                key: full,
-                origin,
-                suggestion,
-            });
+            let suggestion = nearest(key, known).map(|near| name_as_written(&join(path, near), &origin));
+            return Err(ConfigError::UnknownKey { key: full, origin, suggestion });
         };
         match (&expected.kind, &value.kind) {
             (ValueKind::Table(expected), ValueKind::Table(inner)) => {
-                refuse(expected, inner, &full)?
+                refuse(expected, inner, &full)?;
             }
             (ValueKind::Table(_), _) => {
-                let reason = format!(
-                    "is a section, but {} gives it a single value",
-                    first_origin(value)
-                );
+                let reason = format!("is a section, but {} gives it a single value", first_origin(value));
                 return Err(ConfigError::invalid(&full, reason));
             }
             (_, ValueKind::Table(inner)) => {
-                let inner_key = inner
-                    .keys()
-                    .min()
-                    .map_or_else(|| full.clone(), |first| join(&full, first));
-                return Err(ConfigError::UnknownKey {
-                    key: inner_key,
-                    origin: first_origin(value),
-                    suggestion: None,
-                });
+                let inner_key = inner.keys().min().map_or_else(|| full.clone(), |first| join(&full, first));
+                return Err(ConfigError::UnknownKey { key: inner_key, origin: first_origin(value), suggestion: None });
             }
             _ => {}
         }
@@ -54,11 +35,7 @@ pub(super) fn refuse(
 }
 
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn first_origin(value: &Value) -> String {
@@ -83,9 +60,7 @@ fn nearest<'a>(key: &str, known: &'a Map<String, Value>) -> Option<&'a str> {
     known
         .keys()
         .map(|candidate| (distance(key, candidate), candidate.as_str()))
-        .filter(|(distance, candidate)| {
-            *distance <= limit || candidate.starts_with(key) || key.starts_with(*candidate)
-        })
+        .filter(|(distance, candidate)| *distance <= limit || candidate.starts_with(key) || key.starts_with(*candidate))
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -30,26 +30,11 @@ impl Server {
         if let Some(url) = &self.public_url {
             web_address("server.public_url", url)?;
         }
-        within(
-            "server.body_limit_bytes",
-            self.body_limit_bytes as u64,
-            1024..=1 << 30,
-        )?;
-        within(
-            "server.request_timeout_seconds",
-            self.request_timeout_seconds,
-            1..=3600,
-        )?;
-        within(
-            "server.upload_limit_bytes",
-            self.upload_limit_bytes,
-            1..=1 << 40,
-        )?;
+        within("server.body_limit_bytes", self.body_limit_bytes as u64, 1024..=1 << 30)?;
+        within("server.request_timeout_seconds", self.request_timeout_seconds, 1..=3600)?;
+        within("server.upload_limit_bytes", self.upload_limit_bytes, 1..=1 << 40)?;
         if self.metrics_listen == Some(self.listen) && self.listen.port() != 0 {
-            return Err(ConfigError::invalid(
-                "server.metrics_listen",
-                "must differ from server.listen",
-            ));
+            return Err(ConfigError::invalid("server.metrics_listen", "must differ from server.listen"));
         }
         Ok(())
     }
@@ -57,36 +42,21 @@ impl Server {
 
 impl Database {
     fn validate(&self) -> Result<(), ConfigError> {
-        for (key, url) in [
-            ("database.url", &self.url),
-            ("database.admin_url", &self.admin_url),
-        ] {
+        for (key, url) in [("database.url", &self.url), ("database.admin_url", &self.admin_url)] {
             if let Some(url) = url {
                 scheme(key, url.expose_secret(), &["postgres", "postgresql"])?;
             }
         }
         within("database.pool_size", u64::from(self.pool_size), 1..=1000)?;
-        within(
-            "database.queue_pool_size",
-            u64::from(self.queue_pool_size),
-            1..=1000,
-        )?;
-        within(
-            "database.statement_timeout_ms",
-            self.statement_timeout_ms,
-            100..=3_600_000,
-        )
+        within("database.queue_pool_size", u64::from(self.queue_pool_size), 1..=1000)?;
+        within("database.statement_timeout_ms", self.statement_timeout_ms, 100..=3_600_000)
     }
 }
 
 impl Redis {
     fn validate(&self) -> Result<(), ConfigError> {
         match &self.url {
-            Some(url) => scheme(
-                "redis.url",
-                url.expose_secret(),
-                &["redis", "rediss", "redis+unix", "unix"],
-            ),
+            Some(url) => scheme("redis.url", url.expose_secret(), &["redis", "rediss", "redis+unix", "unix"]),
             None => Ok(()),
         }
     }
@@ -95,10 +65,7 @@ impl Redis {
 impl Store {
     fn validate(&self) -> Result<(), ConfigError> {
         if self.kind == StoreKind::S3 && self.bucket.is_none() {
-            return Err(ConfigError::invalid(
-                "store.bucket",
-                "is needed because store.kind is s3",
-            ));
+            return Err(ConfigError::invalid("store.bucket", "is needed because store.kind is s3"));
         }
         if self.access_key_id.is_some() != self.secret_access_key.is_some() {
             return Err(ConfigError::invalid(
@@ -109,10 +76,7 @@ impl Store {
         if let Some(endpoint) = &self.endpoint {
             web_address("store.endpoint", endpoint)?;
             if endpoint.starts_with("http://") && !self.allow_http {
-                return Err(ConfigError::invalid(
-                    "store.endpoint",
-                    "has no TLS; set store.allow_http to accept that",
-                ));
+                return Err(ConfigError::invalid("store.endpoint", "has no TLS; set store.allow_http to accept that"));
             }
         }
         Ok(())
@@ -129,11 +93,7 @@ impl Auth {
                 "must be the key itself in PEM; name a file in auth.signing_key_file",
             ));
         }
-        within(
-            "auth.token_lifetime_seconds",
-            self.token_lifetime_seconds,
-            30..=86_400,
-        )
+        within("auth.token_lifetime_seconds", self.token_lifetime_seconds, 30..=86_400)
     }
 }
 
@@ -172,11 +132,7 @@ impl Jobs {
         within("jobs.lease_seconds", self.lease_seconds, 5..=3600)?;
         within("jobs.drain_seconds", self.drain_seconds, 0..=3600)?;
         for (queue, concurrency) in &self.queues {
-            within(
-                &format!("jobs.queues.{queue}"),
-                *concurrency as u64,
-                0..=1000,
-            )?;
+            within(&format!("jobs.queues.{queue}"), *concurrency as u64, 0..=1000)?;
         }
         Ok(())
     }
@@ -186,30 +142,22 @@ impl Extract {
     fn validate(&self) -> Result<(), ConfigError> {
         within("extract.wall_seconds", self.wall_seconds, 1..=86_400)?;
         within("extract.cpu_seconds", self.cpu_seconds, 1..=86_400)?;
-        within(
-            "extract.memory_bytes",
-            self.memory_bytes,
-            64 << 20..=1 << 40,
-        )?;
+        within("extract.memory_bytes", self.memory_bytes, 64 << 20..=1 << 40)?;
         within("extract.output_bytes", self.output_bytes, 1 << 10..=1 << 32)
     }
 }
 
 impl Search {
     fn validate(&self) -> Result<(), ConfigError> {
-        for (key, weight) in [
-            ("search.lexical_weight", self.lexical_weight),
-            ("search.vector_weight", self.vector_weight),
-        ] {
+        for (key, weight) in
+            [("search.lexical_weight", self.lexical_weight), ("search.vector_weight", self.vector_weight)]
+        {
             if !(0.0..=1000.0).contains(&weight) {
                 return Err(ConfigError::invalid(key, "must be between 0 and 1000"));
             }
         }
         if self.lexical_weight + self.vector_weight <= 0.0 {
-            return Err(ConfigError::invalid(
-                "search.vector_weight",
-                "and search.lexical_weight cannot both be 0",
-            ));
+            return Err(ConfigError::invalid("search.vector_weight", "and search.lexical_weight cannot both be 0"));
         }
         within("search.candidates", u64::from(self.candidates), 10..=10_000)
     }
@@ -218,19 +166,13 @@ impl Search {
 impl Telemetry {
     fn validate(&self) -> Result<(), ConfigError> {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
-            return Err(ConfigError::invalid(
-                "telemetry.log_filter",
-                format!("cannot be read: {error}"),
-            ));
+            return Err(ConfigError::invalid("telemetry.log_filter", format!("cannot be read: {error}")));
         }
         if let Some(endpoint) = &self.otlp_endpoint {
             web_address("telemetry.otlp_endpoint", endpoint)?;
         }
         if !(0.0..=1.0).contains(&self.trace_sample_ratio) {
-            return Err(ConfigError::invalid(
-                "telemetry.trace_sample_ratio",
-                "must be between 0 and 1",
-            ));
+            return Err(ConfigError::invalid("telemetry.trace_sample_ratio", "must be between 0 and 1"));
         }
         Ok(())
     }
@@ -240,11 +182,7 @@ fn within(key: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Confi
     if range.contains(&value) {
         return Ok(());
     }
-    let reason = format!(
-        "is {value}, but must be between {} and {}",
-        range.start(),
-        range.end()
-    );
+    let reason = format!("is {value}, but must be between {} and {}", range.start(), range.end());
     Err(ConfigError::invalid(key, reason))
 }
 
@@ -263,8 +201,5 @@ fn scheme(key: &str, url: &str, schemes: &[&str]) -> Result<(), ConfigError> {
     if found.is_some_and(|found| schemes.contains(&found)) {
         return Ok(());
     }
-    Err(ConfigError::invalid(
-        key,
-        format!("must start with {}", schemes.join(":// or ") + "://"),
-    ))
+    Err(ConfigError::invalid(key, format!("must start with {}", schemes.join(":// or ") + "://")))
 }

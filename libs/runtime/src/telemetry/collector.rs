@@ -7,9 +7,7 @@ use http::{Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider,
-};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -30,28 +28,19 @@ pub(super) fn provider(
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .with_timeout(REQUEST_LIMIT)
         .build()
-        .map_err(|error| TelemetryError::Exporter {
-            detail: error.to_string(),
-        })?;
+        .map_err(|error| TelemetryError::Exporter { detail: error.to_string() })?;
     let batches = BatchConfigBuilder::default()
         .with_max_queue_size(WAITING_SPANS)
         .with_scheduled_delay(Duration::from_secs(2))
         .build();
-    let processor = BatchSpanProcessor::builder(exporter)
-        .with_batch_config(batches)
-        .build();
+    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     let resource = Resource::builder()
         .with_service_name(service_name)
-        .with_attribute(opentelemetry::KeyValue::new(
-            "service.version",
-            env!("CARGO_PKG_VERSION"),
-        ))
+        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
     Ok(SdkTracerProvider::builder()
         .with_span_processor(processor)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
-            sample_ratio,
-        ))))
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(sample_ratio))))
         .with_resource(resource)
         .build())
 }
@@ -79,20 +68,14 @@ impl Client {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self {
-            client,
-            runtime: Mutex::new(Some(runtime)),
-        })
+        Ok(Self { client, runtime: Mutex::new(Some(runtime)) })
     }
 }
 
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let runtime = self
-            .runtime
-            .lock()
-            .map_err(|_| "the exporter has failed before")?;
+        let runtime = self.runtime.lock().map_err(|_| "the exporter has failed before")?;
         let Some(runtime) = runtime.as_ref() else {
             return Err("the exporter has ended".into());
         };

@@ -66,17 +66,11 @@ pub fn init(service_name: &'static str, settings: &Telemetry) -> Result<Guard, T
             .boxed(),
     };
     let provider = match &settings.otlp_endpoint {
-        Some(endpoint) => Some(collector::provider(
-            service_name,
-            endpoint,
-            settings.trace_sample_ratio,
-        )?),
+        Some(endpoint) => Some(collector::provider(service_name, endpoint, settings.trace_sample_ratio)?),
         None => None,
     };
     let traces = provider.as_ref().map(|provider| {
-        tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("carrel"))
-            .with_filter(EnvFilter::new(TRACED))
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("carrel")).with_filter(EnvFilter::new(TRACED))
     });
     tracing_subscriber::registry()
         .with(logs.with_filter(filter))

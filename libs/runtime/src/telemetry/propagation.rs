@@ -13,12 +13,7 @@ pub fn current_traceparent() -> Option<String> {
     if !span.is_valid() {
         return None;
     }
-    Some(format!(
-        "00-{}-{}-{:02x}",
-        span.trace_id(),
-        span.span_id(),
-        span.trace_flags().to_u8() & 1
-    ))
+    Some(format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8() & 1))
 }
 
 /// Makes `span` a child of the caller that sent this `traceparent`. A malformed one is ignored, as the standard asks.
@@ -39,13 +34,9 @@ pub fn span_with_parent(span: Span, traceparent: Option<&str>) -> Span {
 }
 
 fn parse(traceparent: &str) -> Option<SpanContext> {
-    let lower_hex = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
+    let lower_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     let mut parts = traceparent.trim().split('-');
-    let (version, trace, span, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let lengths = [version.len(), trace.len(), span.len(), flags.len()];
     if lengths != [2, 32, 16, 2] || ![version, trace, span, flags].into_iter().all(lower_hex) {
         return None;
