@@ -108,7 +108,8 @@ create table carrel.worker (
 );
 
 -- Due jobs of a queue that a worker knowing these kinds could run, best first: by priority, then the workspace that
--- holds the fewest of the queue's slots, then age. With dispatched_before, those believed on their way are left out.
+-- holds the fewest of the queue's slots, then by lot between workspaces and by age within one. With dispatched_before,
+-- those believed on their way are left out.
 -- The planner must not fall for a sequential scan while the statistics still speak of an empty table.
 create function carrel.due_jobs(
     p_queue text, p_kinds text[], p_versions smallint[], p_limit integer, p_dispatched_before timestamptz default null
@@ -145,7 +146,7 @@ as $$
         where l.max <= (select count(*) from carrel.job j where j.state = 'running' and j.limit_key = l.key)
     )
     select c.id, c.limit_key
-    from tenant t
+    from (select n.workspace_id, random() as lot from tenant n where n.workspace_id is not null) t
     left join busy b on b.workspace_id = t.workspace_id
     cross join lateral (
         select d.id, d.limit_key, d.priority, d.run_at,
@@ -165,8 +166,7 @@ as $$
             limit p_limit
         ) d
     ) c
-    where t.workspace_id is not null
-    order by c.priority, coalesce(b.slots, 0) + c.turn, c.run_at, c.id
+    order by c.priority, coalesce(b.slots, 0) + c.turn, t.lot, c.run_at, c.id
     limit p_limit;
 $$;
 

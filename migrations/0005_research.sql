@@ -25,7 +25,8 @@ create table carrel.research_step (
     ordinal integer not null,
     question text not null,
     state text not null check (state in ('pending', 'completed')),
-    passages_searched integer,
+    passages_read integer,
+    sentences_weighed integer,
     constraint research_step_ordinal_unique unique (run_id, ordinal)
 );
 

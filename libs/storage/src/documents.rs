@@ -494,27 +494,9 @@ pub async fn insert_rendition(transaction: &mut Transaction, new: &NewRendition<
     .execute(transaction.connection())
     .await?;
     sqlx::query!(
-        "update carrel.document_version set state = 'extracted' where id = $1 and state = 'received'",
+        "update carrel.document_version set state = 'extracted', failure_code = null, failure_message = null
+         where id = $1 and state in ('received', 'failed')",
         new.version.0
-    )
-    .execute(transaction.connection())
-    .await?;
-    Ok(())
-}
-
-/// Records why a version could not be read; a version that is searchable stays so.
-pub async fn fail_version(
-    transaction: &mut Transaction,
-    id: VersionId,
-    code: &str,
-    message: &str,
-) -> Result<(), StorageError> {
-    sqlx::query!(
-        "update carrel.document_version set state = 'failed', failure_code = $2, failure_message = $3
-         where id = $1 and state in ('received', 'extracted')",
-        id.0,
-        code,
-        message
     )
     .execute(transaction.connection())
     .await?;

@@ -250,7 +250,9 @@ pub async fn publish(
     .await?;
     let Some(current) = current else { return Ok(Published { current: false, merge_due: false }) };
     sqlx::query!(
-        "update carrel.document_version set state = 'searchable', searchable_at = $2 where id = $1",
+        "update carrel.document_version 
+         set state = 'searchable', searchable_at = $2, failure_code = null, failure_message = null
+         where id = $1",
         version.0,
         now
     )

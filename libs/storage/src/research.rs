@@ -118,7 +118,7 @@ pub async fn list(transaction: &mut Transaction, after: Option<After>, limit: u3
     Ok(Page::cut(rows, limit, |run| After { at: run.created_at, id: run.id.0 }))
 }
 
-/// Moves a run on, unless it has ended; answers whether it moved.
+/// Moves a run on, unless it has ended for good; answers whether it moved. A failed run moves again when its job is replayed.
 pub async fn set_state(
     transaction: &mut Transaction,
     id: RunId,
@@ -132,7 +132,7 @@ pub async fn set_state(
     let done = sqlx::query!(
         "update carrel.research_run
          set state = $2, failure_code = $3, failure_message = $4, finished_at = $5
-         where id = $1 and state in ('planning', 'gathering', 'writing')",
+         where id = $1 and state in ('planning', 'gathering', 'writing', 'failed')",
         id.0,
         state.as_str(),
         code,
@@ -217,12 +217,34 @@ pub struct EvidenceRow {
     pub vector: Option<Vec<f32>>,
 }
 
+/// How much a step looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// Passages that were read.
+    pub passages: u32,
+    /// Sentences that were weighed.
+    pub sentences: u32,
+}
+
+/// What all steps of a run looked at together.
+pub async fn read_in_all(transaction: &mut Transaction, run: RunId) -> Result<Read, StorageError> {
+    let row = sqlx::query!(
+        r#"select coalesce(sum(passages_read), 0)::int as "passages!", coalesce(sum(sentences_weighed), 0)::int as "sentences!"
+           from carrel.research_step
+           where run_id = $1"#,
+        run.0
+    )
+    .fetch_one(transaction.connection())
+    .await?;
+    Ok(Read { passages: row.passages.unsigned_abs(), sentences: row.sentences.unsigned_abs() })
+}
+
 /// Stores a step's evidence and marks the step completed. A second time replaces the first.
 pub async fn insert_evidence(
     transaction: &mut Transaction,
     run: RunId,
     step: StepId,
-    passages: u32,
+    read: Read,
     evidence: &[EvidenceRow],
 ) -> Result<(), StorageError> {
     let workspace = transaction.workspace();
@@ -260,9 +282,10 @@ pub async fn insert_evidence(
     .execute(transaction.connection())
     .await?;
     sqlx::query!(
-        "update carrel.research_step set state = 'completed', passages_searched = $2 where id = $1",
+        "update carrel.research_step set state = 'completed', passages_read = $2, sentences_weighed = $3 where id = $1",
         step.0,
-        passages.cast_signed()
+        read.passages.cast_signed(),
+        read.sentences.cast_signed()
     )
     .execute(transaction.connection())
     .await?;
@@ -395,6 +418,28 @@ pub async fn claims(transaction: &mut Transaction, run: RunId) -> Result<Vec<Cla
         });
     }
     Ok(claims)
+}
+
+/// Hears of runs in which something happened. Signals can be lost while the connection is; a watcher looks again by itself.
+#[derive(Debug)]
+pub struct RunSignals(sqlx::postgres::PgListener);
+
+impl RunSignals {
+    /// Listens on a connection of its own.
+    pub async fn listen(database: &crate::Database) -> Result<Self, StorageError> {
+        let mut listener = sqlx::postgres::PgListener::connect_with(database.app_pool()).await?;
+        listener.listen("carrel_research").await?;
+        Ok(Self(listener))
+    }
+
+    /// The next run in which something happened.
+    pub async fn next(&mut self) -> Result<RunId, StorageError> {
+        loop {
+            if let Ok(id) = self.0.recv().await?.payload().parse() {
+                return Ok(id);
+            }
+        }
+    }
 }
 
 /// Tells watchers that something happened; heard when the transaction commits.

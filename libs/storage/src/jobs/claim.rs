@@ -4,6 +4,7 @@ use super::{WAKE_CHANNEL, inconsistent, milliseconds, queue_name};
 use crate::{Database, StorageError};
 use carrel_domain::job::QueueName;
 use carrel_domain::{Actor, ClaimToken, JobId, WorkerId, WorkspaceId};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct ClaimedJob {
     pub created_by: Actor,
     /// W3C trace context of the request that asked for it.
     pub traceparent: Option<String>,
+    /// When this attempt started, by the database's clock.
+    pub started_at: DateTime<Utc>,
     /// How long it waited since it could first start, by the database's clock.
     pub waited: Duration,
 }
@@ -74,6 +77,7 @@ struct ClaimedRow {
     parent_id: Option<Uuid>,
     created_by: Json<Actor>,
     traceparent: Option<String>,
+    started_at: DateTime<Utc>,
     waited_ms: i64,
 }
 
@@ -95,6 +99,7 @@ impl TryFrom<ClaimedRow> for ClaimedJob {
             parent: row.parent_id.map(JobId),
             created_by: row.created_by.0,
             traceparent: row.traceparent,
+            started_at: row.started_at,
             waited: Duration::from_millis(row.waited_ms.max(0).unsigned_abs()),
         })
     }
@@ -133,7 +138,7 @@ async fn take(
     let (kinds, versions) = worker.kind_columns();
     let rows: Vec<ClaimedRow> = sqlx::query_as(
         "select c.id, c.claim, c.workspace_id, c.kind, c.queue, c.payload, c.payload_version, c.attempt,
-                c.max_attempts, c.timeout_ms, c.parent_id, c.created_by, c.traceparent,
+                c.max_attempts, c.timeout_ms, c.parent_id, c.created_by, c.traceparent, c.started_at,
                 (extract(epoch from c.started_at - c.run_at) * 1000)::bigint as waited_ms
          from carrel.claim_jobs($1, $2, $3, $4, $5, $6, $7) c
          order by c.priority, c.run_at, c.id",

@@ -1,0 +1,135 @@
+//! Collections.
+
+use crate::error::invalid;
+use crate::kinds::ReleaseOriginal;
+use crate::{CursorKey, OperationError, Operations, Resource};
+use carrel_domain::archive::Collection;
+use carrel_domain::digest::Digest;
+use carrel_domain::job::JobSpec;
+use carrel_domain::{CollectionId, OperationContext, Scope};
+use carrel_storage::{Transaction, access, collections, jobs};
+use serde_json::json;
+
+/// A page of a list with the cursor of the next one.
+#[derive(Clone, Debug)]
+pub struct Listing<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// `None` on the last page.
+    pub next: Option<String>,
+}
+
+impl Operations {
+    /// Makes a collection. Names are unique in the workspace and have 1 to 200 characters.
+    pub async fn create_collection(
+        &self,
+        context: &OperationContext,
+        name: &str,
+        description: &str,
+    ) -> Result<Collection, OperationError> {
+        context.require(Scope::DocumentsWrite)?;
+        let name = name.trim();
+        check_name("name", name, 200)?;
+        if description.chars().count() > 2_000 || description.contains('\0') {
+            return invalid("description", "must have at most 2,000 characters and no NUL");
+        }
+        let collection = Collection {
+            id: self.new_id(),
+            name: name.to_owned(),
+            description: description.to_owned(),
+            created_at: micros(context.now),
+            documents: 0,
+        };
+        let mut transaction = self.database.begin(context.workspace).await?;
+        collections::insert(&mut transaction, &collection).await.map_err(|error| {
+            if error.is_constraint("collection_name_unique") {
+                OperationError::NameTaken(name.to_owned())
+            } else {
+                error.into()
+            }
+        })?;
+        access::audit(&mut transaction, context, "create_collection", Some(collection.id.0), json!({})).await?;
+        transaction.commit().await?;
+        Ok(collection)
+    }
+
+    /// Collections, oldest first; with `name`, only the one of that name.
+    pub async fn list_collections(
+        &self,
+        context: &OperationContext,
+        name: Option<&str>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Listing<Collection>, OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        let key = CursorKey::new("collections", &[name.unwrap_or_default()]);
+        let after = cursor.map(|text| key.decode(text)).transpose()?;
+        let limit = self.page_size(limit)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let page = collections::list(&mut transaction, name, after, limit).await?;
+        Ok(Listing { rows: page.rows, next: page.next.map(|after| key.encode(after)) })
+    }
+
+    /// One collection.
+    pub async fn get_collection(
+        &self,
+        context: &OperationContext,
+        id: CollectionId,
+    ) -> Result<Collection, OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        collections::get(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Collection))
+    }
+
+    /// Deletes a collection with all its documents. Its originals follow by jobs.
+    pub async fn delete_collection(&self, context: &OperationContext, id: CollectionId) -> Result<(), OperationError> {
+        context.require(Scope::DocumentsWrite)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let originals =
+            collections::delete(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Collection))?;
+        self.release_originals(&mut transaction, context, &originals).await?;
+        access::audit(&mut transaction, context, "delete_collection", Some(id.0), json!({ "originals": originals.len() }))
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) async fn release_originals(
+        &self,
+        transaction: &mut Transaction,
+        context: &OperationContext,
+        digests: &[Vec<u8>],
+    ) -> Result<(), OperationError> {
+        let mut specs = Vec::with_capacity(digests.len());
+        for digest in digests {
+            let Ok(bytes) = <[u8; 32]>::try_from(digest.as_slice()) else { continue };
+            let sha256 = Digest(bytes);
+            let mut spec = JobSpec::new(self.new_id(), &ReleaseOriginal { sha256 })?;
+            spec.unique_key = Some(sha256.to_string());
+            spec.traceparent.clone_from(&context.traceparent);
+            specs.push(spec);
+        }
+        jobs::enqueue(transaction, &specs, &context.actor).await?;
+        Ok(())
+    }
+
+    pub(crate) fn page_size(&self, limit: u32) -> Result<u32, OperationError> {
+        if limit == 0 || limit > self.limits.page {
+            return invalid("limit", format!("must be between 1 and {}", self.limits.page));
+        }
+        Ok(limit)
+    }
+}
+
+/// PostgreSQL keeps microseconds; what is answered must equal what is stored.
+pub(crate) fn micros(time: chrono::DateTime<chrono::Utc>) -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
+}
+
+pub(crate) fn check_name(field: &'static str, text: &str, longest: usize) -> Result<(), OperationError> {
+    let length = text.chars().count();
+    if length == 0 || length > longest || text.chars().any(char::is_control) {
+        return invalid(field, format!("must have 1 to {longest} characters and no control characters"));
+    }
+    Ok(())
+}

@@ -1,0 +1,311 @@
+//! Documents and their versions.
+
+use crate::collections::{check_name, micros};
+use crate::error::invalid;
+use crate::kinds::ExtractDocument;
+use crate::{CursorKey, Listing, OperationError, Operations, Resource};
+use bytes::Bytes;
+use carrel_domain::archive::{Document, DocumentVersion, Original};
+use carrel_domain::digest::Digest;
+use carrel_domain::job::JobSpec;
+use carrel_domain::{CollectionId, DocumentId, JobId, OperationContext, Scope, Span, VersionId};
+use carrel_storage::documents::{DocumentFilter, NewVersion, Received};
+use carrel_storage::originals::{self, StageError, Staged};
+use carrel_storage::{access, collections, documents, jobs};
+use futures::Stream;
+use futures::stream::BoxStream;
+use serde_json::{Map, Value, json};
+use std::ops::Range;
+use std::time::Duration;
+
+/// What comes with the bytes of an upload.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// Where it goes.
+    pub collection: CollectionId,
+    /// Name of the file; only the part after the last slash is kept.
+    pub file_name: String,
+    /// The sender's own id; by default the file's name.
+    pub external_id: Option<String>,
+    /// Title to show instead of the one found inside.
+    pub title: Option<String>,
+    /// Media type as declared.
+    pub media_type: Option<String>,
+    /// Replaces the document's metadata.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// What became of an upload.
+#[derive(Clone, Debug)]
+pub struct Uploaded {
+    /// What happened, with the ids.
+    pub received: Received,
+    /// The job that reads it; `None` when the bytes were known already.
+    pub job: Option<JobId>,
+    /// Digest of the bytes.
+    pub sha256: Digest,
+    /// Other documents that hold the same bytes.
+    pub same_bytes: Vec<DocumentId>,
+}
+
+impl Operations {
+    /// Takes bytes into staging, before it is known where they belong; memory stays bounded, whatever their size.
+    pub async fn stage_upload<E: std::fmt::Display>(
+        &self,
+        context: &OperationContext,
+        bytes: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<Staged, OperationError> {
+        context.require(Scope::DocumentsWrite)?;
+        let staged = self.originals.stage(self.ids.new_id(), self.limits.upload_bytes, bytes).await;
+        staged.map_err(|error| match error {
+            StageError::TooLarge { limit } => OperationError::TooLarge { limit },
+            StageError::Sender(source) => OperationError::BrokenUpload(source.to_string()),
+            StageError::Storage(source) => source.into(),
+        })
+    }
+
+    /// Gives staged bytes up.
+    pub async fn discard_upload(&self, staged: &Staged) {
+        if let Err(error) = self.originals.discard(staged).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not remove a staged upload");
+        }
+    }
+
+    /// Makes staged bytes a version of a document, with the job that will read them, in one transaction.
+    pub async fn add_document(
+        &self,
+        context: &OperationContext,
+        upload: &Upload,
+        staged: Staged,
+    ) -> Result<Uploaded, OperationError> {
+        let result = self.try_add_document(context, upload, &staged).await;
+        if !matches!(&result, Ok(uploaded) if uploaded.job.is_some()) {
+            self.discard_upload(&staged).await;
+        }
+        result
+    }
+
+    async fn try_add_document(
+        &self,
+        context: &OperationContext,
+        upload: &Upload,
+        staged: &Staged,
+    ) -> Result<Uploaded, OperationError> {
+        context.require(Scope::DocumentsWrite)?;
+        if staged.size == 0 {
+            return Err(OperationError::EmptyFile);
+        }
+        let new = self.new_version(context, upload, staged)?;
+        // Nothing is moved for a collection that is not there, nor for bytes that are known.
+        let mut transaction = self.database.begin(context.workspace).await?;
+        if collections::get(&mut transaction, upload.collection).await?.is_none() {
+            return Err(OperationError::NotFound(Resource::Collection));
+        }
+        drop(transaction);
+        self.originals.keep(context.workspace, staged).await?;
+
+        let mut attempts = 0;
+        loop {
+            let mut transaction = self.database.begin(context.workspace).await?;
+            if originals::register(&mut transaction, &staged.digests, staged.size, new.now).await? {
+                return self.store_version(transaction, context, new).await;
+            }
+            transaction.rollback().await?;
+            // The same bytes are being removed at this moment; their release takes milliseconds.
+            attempts += 1;
+            if attempts > 50 {
+                return Err(OperationError::Internal("an original stays in release".to_owned()));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn store_version(
+        &self,
+        mut transaction: carrel_storage::Transaction,
+        context: &OperationContext,
+        new: NewVersion,
+    ) -> Result<Uploaded, OperationError> {
+        let received = documents::receive(&mut transaction, &new).await.map_err(|error| {
+            // The collection was deleted between the check and now.
+            if error.is_constraint("document_collection_id_fkey") {
+                OperationError::NotFound(Resource::Collection)
+            } else {
+                error.into()
+            }
+        })?;
+        let (document, version, job) = match received {
+            Received::Unchanged { document, version } => (document, version, None),
+            Received::Created { document, version } | Received::Revised { document, version } => {
+                let mut spec = JobSpec::new(self.new_id(), &ExtractDocument { version })?;
+                spec.traceparent.clone_from(&context.traceparent);
+                let id = spec.id;
+                jobs::enqueue(&mut transaction, &[spec], &context.actor).await?;
+                (document, version, Some(id))
+            }
+        };
+        let same_bytes = documents::same_bytes(&mut transaction, new.sha256, document).await?;
+        if job.is_some() {
+            let details = json!({ "version": version, "sha256": new.sha256 });
+            access::audit(&mut transaction, context, "add_document", Some(document.0), details).await?;
+        }
+        transaction.commit().await?;
+        Ok(Uploaded { received, job, sha256: new.sha256, same_bytes })
+    }
+
+    fn new_version(
+        &self,
+        context: &OperationContext,
+        upload: &Upload,
+        staged: &Staged,
+    ) -> Result<NewVersion, OperationError> {
+        let file_name = upload.file_name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+        check_name("file", file_name, 1_024)?;
+        let external_id = upload.external_id.as_deref().unwrap_or(file_name);
+        check_name("external_id", external_id, 1_024)?;
+        if let Some(title) = &upload.title {
+            check_name("title", title, 1_024)?;
+        }
+        if let Some(metadata) = &upload.metadata
+            && serde_json::to_string(metadata).map_or(usize::MAX, |text| text.len()) > 16_384
+        {
+            return invalid("metadata", "must have at most 16 KiB of JSON");
+        }
+        Ok(NewVersion {
+            version: self.new_id(),
+            document: self.new_id(),
+            collection: upload.collection,
+            external_id: external_id.to_owned(),
+            file_name: file_name.to_owned(),
+            title: upload.title.clone(),
+            media_type: upload.media_type.as_deref().map(|text| text.chars().take(200).collect()),
+            metadata: upload.metadata.clone(),
+            sha256: staged.digests.sha256,
+            now: micros(context.now),
+            by: context.actor.clone(),
+        })
+    }
+
+    /// Documents of a collection, oldest first.
+    pub async fn list_documents(
+        &self,
+        context: &OperationContext,
+        collection: CollectionId,
+        filter: &DocumentFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Listing<Document>, OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        let id = collection.to_string();
+        let sha256 = filter.sha256.map(|digest| digest.to_string()).unwrap_or_default();
+        let external_id = filter.external_id.as_deref().unwrap_or_default();
+        let state = filter.state.as_deref().unwrap_or_default();
+        let key = CursorKey::new("documents", &[&id, external_id, state, &sha256]);
+        let after = cursor.map(|text| key.decode(text)).transpose()?;
+        let limit = self.page_size(limit)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let page = documents::list(&mut transaction, collection, filter, after, limit).await?;
+        if page.rows.is_empty() && collections::get(&mut transaction, collection).await?.is_none() {
+            return Err(OperationError::NotFound(Resource::Collection));
+        }
+        Ok(Listing { rows: page.rows, next: page.next.map(|after| key.encode(after)) })
+    }
+
+    /// One document.
+    pub async fn get_document(&self, context: &OperationContext, id: DocumentId) -> Result<Document, OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        documents::get(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Document))
+    }
+
+    /// Versions of a document, newest first, below number `before`.
+    pub async fn list_versions(
+        &self,
+        context: &OperationContext,
+        id: DocumentId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<DocumentVersion>, OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        let limit = self.page_size(limit)?;
+        let before = before.map(|number| number.min(i32::MAX.unsigned_abs()));
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let versions = documents::versions(&mut transaction, id, before, limit).await?;
+        if versions.is_empty() && documents::get(&mut transaction, id).await?.is_none() {
+            return Err(OperationError::NotFound(Resource::Document));
+        }
+        Ok(versions)
+    }
+
+    /// One version with its document.
+    pub async fn get_version(
+        &self,
+        context: &OperationContext,
+        id: VersionId,
+    ) -> Result<(DocumentVersion, Document), OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let version =
+            documents::version(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Version))?;
+        let document = documents::get(&mut transaction, version.document)
+            .await?
+            .ok_or(OperationError::NotFound(Resource::Version))?;
+        Ok((version, document))
+    }
+
+    /// A part of a version's text with the map of the whole; `span` is cut at the text's end.
+    pub async fn get_text(
+        &self,
+        context: &OperationContext,
+        id: VersionId,
+        span: Span,
+    ) -> Result<(String, u32), OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        if span.end > i32::MAX.unsigned_abs() {
+            return invalid("end", "must be at most 2,147,483,647");
+        }
+        let mut transaction = self.database.begin(context.workspace).await?;
+        match documents::rendition_slice(&mut transaction, id, span).await? {
+            Some(part) => Ok(part),
+            None if documents::version(&mut transaction, id).await?.is_some() => {
+                Err(OperationError::NotFound(Resource::Rendition))
+            }
+            None => Err(OperationError::NotFound(Resource::Version)),
+        }
+    }
+
+    /// What is needed to send an original; audited, because it is an access.
+    pub async fn get_original(&self, context: &OperationContext, id: VersionId) -> Result<Original, OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let original =
+            documents::original(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Version))?;
+        access::audit(&mut transaction, context, "get_original", Some(id.0), json!({})).await?;
+        transaction.commit().await?;
+        Ok(original)
+    }
+
+    /// Streams an original or a part of it.
+    pub async fn read_original(
+        &self,
+        context: &OperationContext,
+        original: &Original,
+        range: Option<Range<u64>>,
+    ) -> Result<BoxStream<'static, Result<Bytes, carrel_storage::StorageError>>, OperationError> {
+        context.require(Scope::DocumentsRead)?;
+        Ok(self.originals.read(context.workspace, original.sha256, range).await?)
+    }
+
+    /// Deletes a document with all its versions. Its originals follow by jobs.
+    pub async fn delete_document(&self, context: &OperationContext, id: DocumentId) -> Result<(), OperationError> {
+        context.require(Scope::DocumentsWrite)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let originals =
+            documents::delete(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Document))?;
+        self.release_originals(&mut transaction, context, &originals).await?;
+        access::audit(&mut transaction, context, "delete_document", Some(id.0), json!({ "originals": originals.len() }))
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Why an operation was refused or failed.
+
+use carrel_domain::Scope;
+use carrel_domain::access::MissingScope;
+use carrel_inference::InferenceError;
+use carrel_storage::StorageError;
+
+/// What a resource is called when it is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// A collection.
+    Collection,
+    /// A document.
+    Document,
+    /// A version of a document.
+    Version,
+    /// A rendition: the version exists, its text does not (yet).
+    Rendition,
+    /// A job.
+    Job,
+    /// A research run.
+    Run,
+    /// A report: the run exists and has not ended.
+    Report,
+}
+
+impl Resource {
+    /// The word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Collection => "collection",
+            Self::Document => "document",
+            Self::Version => "version",
+            Self::Rendition => "text",
+            Self::Job => "job",
+            Self::Run => "research run",
+            Self::Report => "report",
+        }
+    }
+}
+
+/// Errors of operations. What exists in another workspace is [`OperationError::NotFound`], like what does not exist.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The credential lacks a scope.
+    #[error("scope {0} is missing")]
+    Denied(Scope),
+    /// Nothing of that id is visible.
+    #[error("there is no such {}", .0.as_str())]
+    NotFound(Resource),
+    /// A value is out of its bounds.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which value.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// The name is taken.
+    #[error("a collection named {0:?} exists already")]
+    NameTaken(String),
+    /// The cursor was not made by this list, or with other conditions.
+    #[error("the cursor does not belong to this list")]
+    ForeignCursor,
+    /// The upload is larger than allowed.
+    #[error("the upload exceeds {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The upload has no bytes.
+    #[error("the file is empty")]
+    EmptyFile,
+    /// The sender's stream broke.
+    #[error("the upload broke off: {0}")]
+    BrokenUpload(String),
+    /// The job cannot be treated so in its state.
+    #[error("the job is {state} and cannot be {wanted}")]
+    JobState {
+        /// Its state.
+        state: &'static str,
+        /// What was asked.
+        wanted: &'static str,
+    },
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyMismatch,
+    /// The first request with this idempotency key is still being worked on.
+    #[error("a request with this idempotency key is in progress")]
+    IdempotencyInProgress,
+    /// No such client, or a wrong secret.
+    #[error("the client credentials are not valid")]
+    InvalidClient,
+    /// A scope was asked for that the client does not have, or that does not exist.
+    #[error("the client may not have these scopes: {0}")]
+    InvalidScope(String),
+    /// The live index was made with another embedding model.
+    #[error("the index is made of {live} vectors, but the configured embedder is {configured}")]
+    SpaceMismatch {
+        /// Space of the live generation.
+        live: String,
+        /// Space of the embedder.
+        configured: String,
+    },
+    /// The database or the store.
+    #[error(transparent)]
+    Storage(StorageError),
+    /// The embedder.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<StorageError> for OperationError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<MissingScope> for OperationError {
+    fn from(missing: MissingScope) -> Self {
+        Self::Denied(missing.0)
+    }
+}
+
+impl From<carrel_domain::job::PayloadError> for OperationError {
+    fn from(error: carrel_domain::job::PayloadError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+pub(crate) fn invalid<T>(field: &'static str, problem: impl Into<String>) -> Result<T, OperationError> {
+    Err(OperationError::Invalid { field, problem: problem.into() })
+}

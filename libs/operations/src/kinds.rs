@@ -1,0 +1,148 @@
+//! The kinds of jobs: what each is called, where it runs, how long and how often it may.
+
+use carrel_domain::digest::Digest;
+use carrel_domain::job::{JobKind, QueueName};
+use carrel_domain::{CollectionId, RunId, StepId, VersionId};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Passages that one job embeds.
+pub const EMBED_BATCH: u32 = 256;
+
+/// Original to rendition and passages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExtractDocument {
+    /// What to read.
+    pub version: VersionId,
+}
+
+impl JobKind for ExtractDocument {
+    const KIND: &'static str = "document.extract";
+    const QUEUE: QueueName = QueueName::Ingest;
+    const MAX_ATTEMPTS: u16 = 4;
+    const TIMEOUT: Duration = Duration::from_secs(300);
+}
+
+/// Vectors and postings of a short version, and its publication, in one go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndexDocument {
+    /// What to index.
+    pub version: VersionId,
+}
+
+impl JobKind for IndexDocument {
+    const KIND: &'static str = "document.index";
+    const QUEUE: QueueName = QueueName::Ai;
+    const MAX_ATTEMPTS: u16 = 8;
+    const TIMEOUT: Duration = Duration::from_secs(300);
+}
+
+/// Vectors of some passages of a long version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EmbedPassages {
+    /// Whose passages.
+    pub version: VersionId,
+    /// First ordinal.
+    pub first: u32,
+    /// One past the last ordinal.
+    pub end: u32,
+}
+
+impl JobKind for EmbedPassages {
+    const KIND: &'static str = "passages.embed";
+    const QUEUE: QueueName = QueueName::Ai;
+    const MAX_ATTEMPTS: u16 = 8;
+    const TIMEOUT: Duration = Duration::from_secs(600);
+    // Long documents let short ones pass.
+    const PRIORITY: i16 = 10;
+}
+
+/// Postings and publication of a long version whose vectors are all there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PublishDocument {
+    /// What to publish.
+    pub version: VersionId,
+}
+
+impl JobKind for PublishDocument {
+    const KIND: &'static str = "document.publish";
+    const QUEUE: QueueName = QueueName::Ai;
+    const MAX_ATTEMPTS: u16 = 8;
+    const TIMEOUT: Duration = Duration::from_secs(600);
+}
+
+/// Removal of an original that no version refers to any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReleaseOriginal {
+    /// Its content address.
+    pub sha256: Digest,
+}
+
+impl JobKind for ReleaseOriginal {
+    const KIND: &'static str = "original.release";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 20;
+    const TIMEOUT: Duration = Duration::from_secs(60);
+}
+
+/// Merging of a collection's small index segments.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MergeSegments {
+    /// Whose segments.
+    pub collection: CollectionId,
+}
+
+impl JobKind for MergeSegments {
+    const KIND: &'static str = "segments.merge";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 10;
+    const TIMEOUT: Duration = Duration::from_secs(900);
+}
+
+/// A question to its sub-questions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PlanResearch {
+    /// The run.
+    pub run: RunId,
+}
+
+impl JobKind for PlanResearch {
+    const KIND: &'static str = "research.plan";
+    const QUEUE: QueueName = QueueName::Ai;
+    const MAX_ATTEMPTS: u16 = 5;
+    const TIMEOUT: Duration = Duration::from_secs(120);
+    // Somebody is watching.
+    const PRIORITY: i16 = -10;
+}
+
+/// A sub-question to its evidence.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GatherEvidence {
+    /// The run.
+    pub run: RunId,
+    /// The sub-question.
+    pub step: StepId,
+}
+
+impl JobKind for GatherEvidence {
+    const KIND: &'static str = "research.gather";
+    const QUEUE: QueueName = QueueName::Ai;
+    const MAX_ATTEMPTS: u16 = 5;
+    const TIMEOUT: Duration = Duration::from_secs(180);
+    const PRIORITY: i16 = -10;
+}
+
+/// Evidence to claims with verified quotes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WriteReport {
+    /// The run.
+    pub run: RunId,
+}
+
+impl JobKind for WriteReport {
+    const KIND: &'static str = "research.write";
+    const QUEUE: QueueName = QueueName::Ai;
+    const MAX_ATTEMPTS: u16 = 5;
+    const TIMEOUT: Duration = Duration::from_secs(180);
+    const PRIORITY: i16 = -10;
+}

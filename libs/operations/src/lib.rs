@@ -1,0 +1,103 @@
+//! What one can do with Carrel: every operation authorises, opens one transaction, audits, enqueues, and commits.
+//!
+//! Invariants: an operation takes its [`OperationContext`](carrel_domain::OperationContext) first and checks the scope
+//! before anything else; no network or model call happens while a transaction is open; a change and the jobs that follow
+//! from it are committed together; nothing here knows HTTP.
+//!
+//! ```no_run
+//! # async fn example(operations: carrel_operations::Operations, context: carrel_domain::OperationContext) -> Result<(), carrel_operations::OperationError> {
+//! let collection = operations.create_collection(&context, "harbour", "").await?;
+//! let page = operations.list_collections(&context, None, None, 50).await?;
+//! assert!(page.rows.contains(&collection));
+//! # Ok(()) }
+//! ```
+
+mod collections;
+mod cursor;
+mod documents;
+mod error;
+mod idempotency;
+mod jobs;
+pub mod kinds;
+mod research;
+mod search;
+mod tokens;
+
+pub use collections::Listing;
+pub use cursor::CursorKey;
+pub use documents::{Upload, Uploaded};
+pub use error::{OperationError, Resource};
+pub use idempotency::{IdempotencyKey, Replay};
+pub use research::{Question, RunView};
+pub use search::{SearchAnswer, SearchRequest};
+pub use tokens::{Bearer, IssuedToken, TokenIssuer, new_secret, secret_digest};
+
+use carrel_domain::IdSource;
+use carrel_inference::Embedder;
+use carrel_storage::search::Ranking;
+use carrel_storage::{Database, OriginalStore};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
+/// The time. Injected, so that tests can hold it still.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// Bounds on what may be asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one upload.
+    pub upload_bytes: u64,
+    /// Characters of a query.
+    pub query_characters: usize,
+    /// Characters of a question.
+    pub question_characters: usize,
+    /// Rows of a page.
+    pub page: u32,
+    /// Hits of a search.
+    pub hits: u32,
+    /// Collections that one search may name.
+    pub collections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            upload_bytes: 1 << 30,
+            query_characters: 8_000,
+            question_characters: 4_000,
+            page: 200,
+            hits: 100,
+            collections: 100,
+        }
+    }
+}
+
+/// Everything that operations need.
+#[derive(Clone)]
+pub struct Operations {
+    /// The database.
+    pub database: Database,
+    /// The store of originals.
+    pub originals: OriginalStore,
+    /// Embeds queries.
+    pub embedder: Arc<dyn Embedder>,
+    /// Makes ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Signs and checks access tokens.
+    pub tokens: Arc<TokenIssuer>,
+    /// Bounds.
+    pub limits: Limits,
+    /// How search ranks.
+    pub ranking: Ranking,
+}
+
+impl Operations {
+    fn new_id<T: From<uuid::Uuid>>(&self) -> T {
+        T::from(self.ids.new_id())
+    }
+}

@@ -1,0 +1,165 @@
+//! Search.
+
+use crate::error::invalid;
+use crate::{OperationError, Operations, Resource};
+use carrel_domain::search::{Filter, Hit, SearchMode};
+use carrel_domain::{CollectionId, Language, OperationContext, Scope};
+use carrel_inference::InputKind;
+use carrel_retrieval::{Snippet, snippet};
+use carrel_storage::index::{self, Generation};
+use carrel_storage::search::{SearchQuery, search};
+use carrel_text::{Analyzer, query_terms};
+use std::time::Instant;
+
+/// What to look for.
+#[derive(Clone, Debug, Default)]
+pub struct SearchRequest {
+    /// The query in the user's words.
+    pub query: String,
+    /// Which halves of the index answer.
+    pub mode: SearchMode,
+    /// Where to look; empty is the whole workspace.
+    pub collections: Vec<CollectionId>,
+    /// What else restricts.
+    pub filter: Filter,
+    /// Hits wanted.
+    pub limit: u32,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct SearchAnswer {
+    /// Best first, each with its snippet.
+    pub hits: Vec<(Hit, Snippet)>,
+    /// The words that were looked for, as the index knows them.
+    pub terms: Vec<String>,
+}
+
+impl Operations {
+    /// Finds passages. An empty collection answers nothing; an unknown one is refused.
+    pub async fn search(
+        &self,
+        context: &OperationContext,
+        request: &SearchRequest,
+    ) -> Result<SearchAnswer, OperationError> {
+        context.require(Scope::Search)?;
+        self.check_query(&request.query, &request.collections, &request.filter)?;
+        if request.limit == 0 || request.limit > self.limits.hits {
+            return invalid("limit", format!("must be between 1 and {}", self.limits.hits));
+        }
+        let started = Instant::now();
+        let (hits, terms) = self.find_passages(context, request).await?;
+        let mut answer = SearchAnswer { hits: Vec::with_capacity(hits.len()), terms };
+        for hit in hits {
+            let shown = snippet(&hit.text, &answer.terms, &Analyzer::for_language(hit.language));
+            answer.hits.push((hit, shown));
+        }
+        metrics::histogram!("carrel_search_duration_seconds", "mode" => request.mode.as_str())
+            .record(started.elapsed().as_secs_f64());
+        Ok(answer)
+    }
+
+    pub(crate) fn check_query(
+        &self,
+        query: &str,
+        collections: &[CollectionId],
+        filter: &Filter,
+    ) -> Result<(), OperationError> {
+        if query.trim().is_empty() {
+            return invalid("query", "must not be empty");
+        }
+        if query.chars().count() > self.limits.query_characters {
+            return invalid("query", format!("must have at most {} characters", self.limits.query_characters));
+        }
+        if query.contains('\0') {
+            return invalid("query", "must not contain NUL");
+        }
+        if collections.len() > self.limits.collections {
+            return invalid("collections", format!("must name at most {} collections", self.limits.collections));
+        }
+        if filter.documents.len() > 1_000 || filter.languages.len() > 100 || filter.media_types.len() > 100 {
+            return invalid("filter", "lists at most 1,000 documents, 100 languages and 100 media types");
+        }
+        let metadata = serde_json::to_string(&filter.metadata).unwrap_or_default();
+        if metadata.len() > 16_384 || metadata.contains("\\u0000") {
+            return invalid("filter.metadata", "must have at most 16 KiB of JSON and no NUL");
+        }
+        Ok(())
+    }
+
+    /// The search itself, for requests and for research steps. Scopes and bounds were checked by the caller.
+    pub async fn find_passages(
+        &self,
+        context: &OperationContext,
+        request: &SearchRequest,
+    ) -> Result<(Vec<Hit>, Vec<String>), OperationError> {
+        let (generation, vector, languages) = if request.mode == SearchMode::Lexical {
+            (None, None, self.collection_languages(context, &request.collections).await?)
+        } else {
+            let (live, vector, languages) = tokio::try_join!(
+                self.checked_generation(),
+                self.embed_query(&request.query),
+                self.collection_languages(context, &request.collections),
+            )?;
+            (Some(live), Some(vector), languages)
+        };
+        let terms = match request.mode {
+            SearchMode::Semantic => Vec::new(),
+            _ => query_terms(&request.query, &languages),
+        };
+        let mut known = self.embedder.space().languages.clone();
+        if !known.is_empty() {
+            // Text too short to tell its language is given the benefit of the doubt.
+            known.push(Language::UNDETERMINED);
+        }
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let found = search(
+            &mut transaction,
+            &SearchQuery {
+                mode: request.mode,
+                terms: &terms,
+                vector: vector.as_deref(),
+                generation: generation.as_ref(),
+                model_languages: &known,
+                collections: &request.collections,
+                filter: &request.filter,
+                limit: request.limit,
+                ranking: self.ranking,
+            },
+        )
+        .await?;
+        if (found.collections as usize) < request.collections.len() {
+            return Err(OperationError::NotFound(Resource::Collection));
+        }
+        // Semantic hits are highlighted too.
+        let terms = if terms.is_empty() { query_terms(&request.query, &languages) } else { terms };
+        Ok((found.hits, terms))
+    }
+
+    async fn embed_query(&self, query: &str) -> Result<Vec<f32>, OperationError> {
+        let mut vectors = self.embedder.embed(&[query.to_owned()], InputKind::Query).await?;
+        vectors.pop().ok_or_else(|| OperationError::Internal("the embedder answered no vector".to_owned()))
+    }
+
+    async fn collection_languages(
+        &self,
+        context: &OperationContext,
+        collections: &[CollectionId],
+    ) -> Result<Vec<Language>, OperationError> {
+        let mut transaction = self.database.begin(context.workspace).await?;
+        Ok(index::languages(&mut transaction, collections).await?)
+    }
+
+    /// The live generation, which must be of the configured embedder's space.
+    pub async fn checked_generation(&self) -> Result<Generation, OperationError> {
+        let space = self.embedder.space();
+        let live = match index::live_generation(&self.database).await? {
+            Some(live) => live,
+            None => index::ensure_generation(&self.database, &space.name, space.dimension).await?,
+        };
+        if live.space != space.name || live.dimension != space.dimension {
+            return Err(OperationError::SpaceMismatch { live: live.space, configured: space.name.clone() });
+        }
+        Ok(live)
+    }
+}

@@ -1,0 +1,145 @@
+//! `document.index`, `passages.embed`, `document.publish`: from passages to an answer.
+
+use crate::{Pipeline, compute, from_inference, from_operation};
+use async_trait::async_trait;
+use carrel_domain::job::Progress;
+use carrel_domain::{Language, VersionId};
+use carrel_inference::{Embedder, InputKind};
+use carrel_operations::kinds::{EMBED_BATCH, EmbedPassages, IndexDocument, MergeSegments, PublishDocument};
+use carrel_queue::{Completed, Handler, JobContext, JobError};
+use carrel_storage::index::{self, PassageText, Published, TermCount, VersionTerms};
+use carrel_storage::{Transaction, documents, jobs};
+use carrel_text::Analyzer;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// Passages that one call of the embedder gets; between calls the job can be stopped.
+const EMBED_CALL: usize = 64;
+
+/// What both halves of the index need to know of a version.
+struct Subject {
+    title: Option<String>,
+    language: Language,
+    passages: Vec<PassageText>,
+}
+
+#[async_trait]
+impl Handler<IndexDocument> for Pipeline {
+    async fn run(&self, cx: &JobContext, payload: IndexDocument) -> Result<Completed, JobError> {
+        let version = payload.version;
+        let Some(subject) = load(cx, version, 0, EMBED_BATCH).await? else { return skip(cx).await };
+        let generation = self.0.operations.checked_generation().await.map_err(from_operation)?;
+        let vectors = self.embed(cx, &subject).await?;
+        let language = subject.language;
+        let terms = compute(move || count_terms(&subject)).await?;
+        let mut transaction = cx.begin().await?;
+        index::insert_embeddings(&mut transaction, version, &generation, 0, &vectors).await?;
+        self.publish(cx, transaction, version, language, &terms).await
+    }
+}
+
+#[async_trait]
+impl Handler<EmbedPassages> for Pipeline {
+    async fn run(&self, cx: &JobContext, payload: EmbedPassages) -> Result<Completed, JobError> {
+        let Some(subject) = load(cx, payload.version, payload.first, payload.end).await? else { return skip(cx).await };
+        let generation = self.0.operations.checked_generation().await.map_err(from_operation)?;
+        let vectors = self.embed(cx, &subject).await?;
+        let mut transaction = cx.begin().await?;
+        index::insert_embeddings(&mut transaction, payload.version, &generation, payload.first, &vectors).await?;
+        cx.complete(transaction, json!({ "passages": vectors.len() })).await
+    }
+}
+
+#[async_trait]
+impl Handler<PublishDocument> for Pipeline {
+    async fn run(&self, cx: &JobContext, payload: PublishDocument) -> Result<Completed, JobError> {
+        let Some(subject) = load(cx, payload.version, 0, u32::MAX >> 1).await? else { return skip(cx).await };
+        let language = subject.language;
+        let terms = compute(move || count_terms(&subject)).await?;
+        let transaction = cx.begin().await?;
+        self.publish(cx, transaction, payload.version, language, &terms).await
+    }
+}
+
+async fn load(cx: &JobContext, version: VersionId, first: u32, end: u32) -> Result<Option<Subject>, JobError> {
+    let mut transaction = cx.begin().await?;
+    let Some(known) = documents::version(&mut transaction, version).await? else { return Ok(None) };
+    let passages = index::passages(&mut transaction, version, first, end).await?;
+    Ok(Some(Subject { title: known.title, language: known.language.unwrap_or(Language::UNDETERMINED), passages }))
+}
+
+async fn skip(cx: &JobContext) -> Result<Completed, JobError> {
+    let transaction = cx.begin().await?;
+    cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await
+}
+
+impl Pipeline {
+    async fn embed(&self, cx: &JobContext, subject: &Subject) -> Result<Vec<Vec<f32>>, JobError> {
+        let inputs: Vec<String> = subject.passages.iter().map(|passage| subject.context(passage)).collect();
+        let total = inputs.len() as u64;
+        let mut vectors = Vec::with_capacity(inputs.len());
+        for batch in inputs.chunks(EMBED_CALL) {
+            cx.check_cancelled()?;
+            let embedder: &dyn Embedder = &*self.0.operations.embedder;
+            vectors.extend(embedder.embed(batch, InputKind::Passage).await.map_err(|error| from_inference(&error))?);
+            let done = vectors.len() as u64;
+            cx.progress(Progress { done, total: Some(total), note: "embedding passages".to_owned() }).await;
+        }
+        Ok(vectors)
+    }
+
+    async fn publish(
+        &self,
+        cx: &JobContext,
+        mut transaction: Transaction,
+        version: VersionId,
+        language: Language,
+        terms: &VersionTerms,
+    ) -> Result<Completed, JobError> {
+        let operation = cx.operation();
+        let Some(place) = index::place(&mut transaction, version).await? else {
+            return cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await;
+        };
+        let Published { current, merge_due } =
+            index::publish(&mut transaction, version, place, language, terms, operation.now).await?;
+        if merge_due {
+            let mut spec = self.spec(cx, &MergeSegments { collection: place.collection })?;
+            spec.unique_key = Some(place.collection.to_string());
+            jobs::enqueue(&mut transaction, &[spec], &operation.actor).await?;
+        }
+        let result: Value = json!({ "passages": terms.lengths.len(), "current": current });
+        cx.complete(transaction, result).await
+    }
+}
+
+impl Subject {
+    /// A passage with what stands above it, which says what it is about.
+    fn context(&self, passage: &PassageText) -> String {
+        let mut lines: Vec<&str> = Vec::new();
+        let above = self.title.as_deref().into_iter().chain(passage.headings.iter().map(String::as_str));
+        for line in above {
+            // A passage often begins with its own heading.
+            if !passage.text.starts_with(line) && lines.last() != Some(&line) {
+                lines.push(line);
+            }
+        }
+        lines.push(&passage.text);
+        lines.join("\n")
+    }
+}
+
+fn count_terms(subject: &Subject) -> VersionTerms {
+    let analyzer = Analyzer::for_language(subject.language);
+    let mut terms = VersionTerms::default();
+    for passage in &subject.passages {
+        let words = analyzer.terms(&subject.context(passage));
+        terms.lengths.push(u32::try_from(words.len()).unwrap_or(u32::MAX));
+        let mut counts: HashMap<String, u32> = HashMap::new();
+        for word in words {
+            *counts.entry(word).or_default() += 1;
+        }
+        let ordinal = passage.ordinal;
+        terms.counts.extend(counts.into_iter().map(|(term, count)| TermCount { ordinal, term, count }));
+    }
+    terms
+}

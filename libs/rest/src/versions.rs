@@ -1,0 +1,122 @@
+//! `/api/v1/versions`: a version, its text, its original.
+
+use crate::app::App;
+use crate::convert;
+use crate::extract::{Caller, Path, Query};
+use crate::problem::{INVALID_PARAMETER, Problem};
+use crate::ranges::{self, Part};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use carrel_domain::{Span, VersionId};
+use carrel_wire::{ProblemBody, SpanBody, TextBody, VersionPageBody};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// Which part of the text.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TextQuery {
+    /// First code point.
+    #[serde(default)]
+    #[param(default = 0)]
+    start: u32,
+    /// One past the last code point; at most 1,000,000 after `start`.
+    end: Option<u32>,
+}
+
+/// Code points that one request may read.
+const TEXT_PART: u32 = 1_000_000;
+
+/// See a version with its document.
+#[utoipa::path(get, path = "/api/v1/versions/{id}", operation_id = "get_version", tag = "Versions",
+    params(("id" = Uuid, Path, description = "The version.")),
+    responses(
+        (status = 200, body = VersionPageBody, description = "The version."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`")))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Path(id): Path<VersionId>,
+) -> Result<axum::Json<VersionPageBody>, Problem> {
+    let (version, document) = app.operations.get_version(&context, id).await?;
+    Ok(axum::Json(VersionPageBody { version: convert::version(version), document: convert::document(document) }))
+}
+
+/// Read a version's text, or a part of it.
+#[utoipa::path(get, path = "/api/v1/versions/{id}/text", operation_id = "get_text", tag = "Versions",
+    params(("id" = Uuid, Path, description = "The version."), TextQuery),
+    responses(
+        (status = 200, body = TextBody, description = "The part; shorter than asked for at the text's end."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`")))]
+pub(crate) async fn text(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Path(id): Path<VersionId>,
+    Query(query): Query<TextQuery>,
+) -> Result<axum::Json<TextBody>, Problem> {
+    let last = query.start.saturating_add(TEXT_PART);
+    let end = query.end.unwrap_or(last).min(last);
+    let span = Span::new(query.start, end)
+        .ok_or_else(|| Problem::new(INVALID_PARAMETER, "`end` must not lie before `start`"))?;
+    let (text, characters) = app.operations.get_text(&context, id, span).await?;
+    let start = query.start.min(characters);
+    let span = SpanBody { start, end: start + u32::try_from(text.chars().count()).unwrap_or(u32::MAX) };
+    Ok(axum::Json(TextBody { version_id: id, span, characters, text }))
+}
+
+/// Get the original bytes, or a part of them (RFC 9110 section 14).
+#[utoipa::path(get, path = "/api/v1/versions/{id}/original", operation_id = "get_original", tag = "Versions",
+    params(("id" = Uuid, Path, description = "The version."),
+        ("Range" = Option<String>, Header, description = "One range of bytes, for example `bytes=0-1023`.")),
+    responses(
+        (status = 200, content_type = "application/octet-stream", body = [u8], description = "All bytes."),
+        (status = 206, content_type = "application/octet-stream", body = [u8], description = "The range."),
+        (status = 304, description = "The bytes are those of `If-None-Match`."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 416, body = ProblemBody, content_type = "application/problem+json", description = "`range_not_satisfiable`")))]
+pub(crate) async fn original(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Path(id): Path<VersionId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let original = app.operations.get_original(&context, id).await?;
+    let etag = format!("\"{}\"", original.sha256);
+    if ranges::not_modified(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, header_value(&etag))]).into_response());
+    }
+    let part = ranges::requested(&headers, &etag, original.size)?;
+    let (status, range) = match &part {
+        Part::Whole => (StatusCode::OK, None),
+        Part::Range(range) => (StatusCode::PARTIAL_CONTENT, Some(range.clone())),
+    };
+    let length = range.as_ref().map_or(original.size, |range| range.end - range.start);
+    let bytes = app.operations.read_original(&context, &original, range.clone()).await?;
+    let media_type = original.media_type.as_deref().unwrap_or("application/octet-stream");
+    let mut response = (status, Body::from_stream(bytes)).into_response();
+    let out = response.headers_mut();
+    out.insert(CONTENT_TYPE, header_value(media_type));
+    out.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    out.insert(ETAG, header_value(&etag));
+    out.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    out.insert(CONTENT_DISPOSITION, header_value(&ranges::attachment(&original.file_name)));
+    // Whatever the bytes are, a browser must not run them.
+    out.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    if let Some(range) = range {
+        let value = format!("bytes {}-{}/{}", range.start, range.end - 1, original.size);
+        out.insert(CONTENT_RANGE, header_value(&value));
+    }
+    Ok(response)
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
+}
