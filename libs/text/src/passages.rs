@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn paragraphs_are_kept_together() {
         let paragraph = "Some words make a sentence. ".repeat(18);
-        let text = vec![paragraph.trim(); 12].join("\n\n");
+        let text = [paragraph.trim(); 12].join("\n\n");
         let found = passages(&text, &TextMap::default(), &RULES);
         check(&text, &TextMap::default(), &found);
         assert_eq!(found.len(), 12);

@@ -1,0 +1,294 @@
+//! PDF.
+
+use super::{Certainty, Format, Input, find, pdftotext};
+use crate::builder::{Gap, RenditionBuilder};
+use crate::error::ExtractError;
+use crate::limits::Limits;
+use carrel_domain::text::Rendition;
+use pdf_oxide::{Destination, OutlineItem, PdfDocument};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Most bookmarks that become sections.
+const MAX_BOOKMARKS: usize = 2000;
+
+/// PDF with text in it.
+///
+/// Keeps the text of every page in reading order (as pages) and the bookmarks that are found on their page (as
+/// sections). Drops pictures, annotations, forms' values, attachments and all active content, which is never run.
+/// A page whose text looks wrong (unmapped glyphs, right-to-left or East Asian writing) is read by `pdftotext`
+/// where that is installed. Pages that are pictures are named in a warning; when all are, it is
+/// [`ExtractError::NeedsOcr`].
+pub(super) struct Pdf;
+
+impl Format for Pdf {
+    fn name(&self) -> &'static str {
+        "pdf"
+    }
+
+    fn media_type(&self) -> &'static str {
+        "application/pdf"
+    }
+
+    fn detect(&self, input: &Input<'_>) -> Certainty {
+        // Readers accept the header within the first kilobyte (ISO 32000-1, annex H.3.4.1).
+        match find(&input.bytes[..input.bytes.len().min(1024)], b"%PDF-") {
+            Some(0) => Certainty::Content,
+            // A text about PDFs is no PDF.
+            Some(_) if find(&input.bytes[input.bytes.len().saturating_sub(2048)..], b"%%EOF").is_some() => {
+                Certainty::Content
+            }
+            _ => Certainty::No,
+        }
+    }
+
+    fn extract(&self, input: &Input<'_>, limits: &Limits) -> Result<Rendition, ExtractError> {
+        let mut builder = RenditionBuilder::new(limits);
+        let own = read(input.bytes, limits);
+        let document = match own {
+            Ok(document) if !document.pages.iter().any(|page| looks_wrong(page)) => document,
+            Err(error @ ExtractError::TooLarge { .. }) => return Err(error),
+            own => second_opinion(input.bytes, limits, own, &mut builder)?,
+        };
+        if document.failed > 0 {
+            builder.warn(format!("{} pages are damaged and were left out", document.failed));
+        }
+        let mut blank = Vec::new();
+        for (number, page) in (1..).zip(&document.pages) {
+            builder.page(number)?;
+            let Some(start) = builder.block(page, Gap::Paragraph)? else {
+                blank.push(number);
+                continue;
+            };
+            mark_bookmarks(&mut builder, document.bookmarks.get(&number), page, start);
+        }
+        if builder.is_empty() {
+            return Err(if document.failed > 0 {
+                ExtractError::damaged("no page can be read")
+            } else {
+                ExtractError::NeedsOcr
+            });
+        }
+        if let [first, ..] = blank[..] {
+            builder.warn(format!(
+                "{} pages without text, the first is page {first}; scans need character recognition",
+                blank.len()
+            ));
+        }
+        builder.finish(self.media_type(), document.title)
+    }
+}
+
+/// What was read of a document.
+#[derive(Default)]
+struct Pages {
+    pages: Vec<String>,
+    /// Pages that could not be read.
+    failed: usize,
+    /// Level and title by page.
+    bookmarks: BTreeMap<u32, Vec<(u8, String)>>,
+    title: Option<String>,
+}
+
+/// Reads with the built-in reader.
+fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
+    // The reader is young: a page that makes it panic must not cost the other pages.
+    let document =
+        guarded(|| PdfDocument::from_bytes(bytes.to_vec()))?.map_err(|error| ExtractError::damaged(kind_of(&error)))?;
+    if document.is_encrypted() && !guarded(|| document.authenticate(b"").unwrap_or(false))? {
+        return Err(ExtractError::Encrypted);
+    }
+    let count = guarded(|| document.page_count())?.map_err(|error| ExtractError::damaged(kind_of(&error)))?;
+    if count as u64 > u64::from(limits.pages) {
+        return Err(ExtractError::TooLarge { what: "the number of pages".into(), limit: limits.pages.into() });
+    }
+    let mut pages = Pages::default();
+    let mut bytes_read = 0;
+    for index in 0..count {
+        let text = match guarded(|| document.extract_text(index)) {
+            Ok(Ok(text)) => text,
+            _ => {
+                pages.failed += 1;
+                String::new()
+            }
+        };
+        bytes_read += text.len() as u64;
+        if bytes_read > limits.output_bytes {
+            return Err(ExtractError::TooLarge { what: "the text of the file".into(), limit: limits.output_bytes });
+        }
+        pages.pages.push(text);
+    }
+    if let Ok(Ok(Some(outline))) = guarded(|| document.get_outline()) {
+        let mut left = MAX_BOOKMARKS;
+        collect_bookmarks(&document, &outline, 1, &mut left, &mut pages.bookmarks);
+    }
+    pages.title = guarded(|| info_title(&document)).ok().flatten();
+    Ok(pages)
+}
+
+/// Replaces what looks wrong by poppler's reading of it.
+fn second_opinion(
+    bytes: &[u8],
+    limits: &Limits,
+    own: Result<Pages, ExtractError>,
+    builder: &mut RenditionBuilder,
+) -> Result<Pages, ExtractError> {
+    let Some(other) = pdftotext::pages(bytes, limits.output_bytes) else {
+        if own.as_ref().is_ok_and(|own| own.pages.iter().any(|page| is_unmapped(page))) {
+            builder.warn("some glyphs have no known character; installing pdftotext (poppler) may help");
+        }
+        return own;
+    };
+    let mut document = match own {
+        Ok(own) => own,
+        Err(error) => {
+            if other.iter().all(|page| page.trim().is_empty()) {
+                return Err(error);
+            }
+            builder.warn("the file is damaged and was repaired");
+            return Ok(Pages { pages: other, ..Pages::default() });
+        }
+    };
+    let mut replaced = 0;
+    if other.len() == document.pages.len() {
+        for (page, other) in document.pages.iter_mut().zip(other) {
+            if looks_wrong(page) && !other.trim().is_empty() && (!is_unmapped(&other) || is_unmapped(page)) {
+                *page = other;
+                replaced += 1;
+            }
+        }
+    }
+    if replaced > 0 {
+        document.failed = document.failed.saturating_sub(replaced);
+    }
+    Ok(document)
+}
+
+/// True for a page that the built-in reader may have misread.
+fn looks_wrong(page: &str) -> bool {
+    if page.trim().is_empty() || is_unmapped(page) {
+        return true;
+    }
+    let (mut letters, mut other_order) = (0, 0);
+    for c in page.chars() {
+        letters += usize::from(c.is_alphabetic());
+        // Hebrew to Arabic extended, presentation forms; CJK; Indic and Thai.
+        other_order += usize::from(matches!(
+            c as u32,
+            0x0590..=0x08FF | 0xFB1D..=0xFDFF | 0xFE70..=0xFEFC | 0x0900..=0x0EFF | 0x3040..=0x30FF | 0x3400..=0x9FFF | 0xAC00..=0xD7A3
+        ));
+    }
+    other_order * 5 > letters
+}
+
+/// Many glyphs without a character, or private ones.
+fn is_unmapped(page: &str) -> bool {
+    let (mut visible, mut unmapped) = (0, 0);
+    for c in page.chars() {
+        visible += usize::from(!c.is_whitespace());
+        unmapped += usize::from(matches!(c as u32, 0xFFFD | 0xE000..=0xF8FF | 0x00..=0x08));
+    }
+    unmapped * 50 > visible
+}
+
+fn collect_bookmarks(
+    document: &PdfDocument,
+    items: &[OutlineItem],
+    level: u8,
+    left: &mut usize,
+    bookmarks: &mut BTreeMap<u32, Vec<(u8, String)>>,
+) {
+    if level > 6 {
+        return;
+    }
+    for item in items {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        let page = match &item.dest {
+            Some(Destination::PageIndex(index)) => Some(*index),
+            Some(Destination::Named(name)) => {
+                guarded(|| document.resolve_named_destination(name)).ok().and_then(Result::ok).flatten()
+            }
+            None => None,
+        };
+        if let Some(page) = page {
+            bookmarks.entry(page as u32 + 1).or_default().push((level, item.title.clone()));
+        }
+        collect_bookmarks(document, &item.children, level + 1, left, bookmarks);
+    }
+}
+
+/// Turns the bookmarks of a page into headings where their words stand at the start of a line of it.
+fn mark_bookmarks(builder: &mut RenditionBuilder, bookmarks: Option<&Vec<(u8, String)>>, page: &str, start: u32) {
+    let Some(bookmarks) = bookmarks else { return };
+    let page = carrel_text::normalise(page);
+    let mut lines = Vec::new();
+    let mut offset = start;
+    for line in page.split_inclusive('\n') {
+        lines.push((offset, squeezed(line)));
+        offset += line.chars().count() as u32;
+    }
+    let mut from = 0;
+    for (level, title) in bookmarks {
+        let wanted = squeezed(title);
+        if wanted.is_empty() {
+            continue;
+        }
+        let found = (from..lines.len()).find(|&at| {
+            let line = &lines[at].1;
+            !line.is_empty()
+                && (line.starts_with(&wanted) || (wanted.starts_with(line.as_str()) && line.len() * 2 > wanted.len()))
+        });
+        if let Some(at) = found {
+            builder.mark_heading(*level, title.trim(), lines[at].0);
+            from = at + 1;
+        }
+    }
+}
+
+/// Letters and digits only, in lower case.
+fn squeezed(line: &str) -> String {
+    line.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The title of the document information dictionary.
+fn info_title(document: &PdfDocument) -> Option<String> {
+    let info = document.trailer().as_dict()?.get("Info")?;
+    let object = match info.as_reference() {
+        Some(reference) => document.load_object(reference).ok()?,
+        None => info.clone(),
+    };
+    let bytes = object.as_dict()?.get("Title")?.as_string()?.to_vec();
+    // Text strings are UTF-16 with a mark, UTF-8 with a mark, or PDFDocEncoding, which is near Latin-1.
+    let title = match bytes.strip_prefix(&[0xFE, 0xFF]) {
+        Some(utf16) => encoding_rs::UTF_16BE.decode_without_bom_handling(utf16).0.into_owned(),
+        None => match std::str::from_utf8(bytes.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(&bytes)) {
+            Ok(title) => title.to_owned(),
+            Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(&bytes).0.into_owned(),
+        },
+    };
+    // Word processors write the file's name there.
+    let title = title.trim().trim_start_matches("Microsoft Word - ");
+    (title.chars().filter(|c| c.is_alphabetic()).count() >= 3).then(|| title.to_owned())
+}
+
+/// Runs a call into the reader; a panic is a damaged file.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, ExtractError> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| ExtractError::damaged("its structure is inconsistent"))
+}
+
+/// What kind of damage, without words of the document.
+fn kind_of(error: &pdf_oxide::Error) -> &'static str {
+    match error {
+        pdf_oxide::Error::InvalidHeader(_) => "the header is invalid",
+        pdf_oxide::Error::InvalidXref => "the cross-reference table is invalid",
+        pdf_oxide::Error::ObjectNotFound(..) => "an object is missing",
+        pdf_oxide::Error::UnexpectedEof => "the file is cut off",
+        pdf_oxide::Error::CircularReference(_) | pdf_oxide::Error::RecursionLimitExceeded(_) => {
+            "objects refer to each other in circles"
+        }
+        _ => "its structure is invalid",
+    }
+}

@@ -1,0 +1,33 @@
+//! How much one extraction may use.
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds that the readers of formats keep themselves; time and memory are the sandbox's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of the file.
+    pub input_bytes: u64,
+    /// Bytes of the rendition's text.
+    pub output_bytes: u64,
+    /// Members of an archive.
+    pub archive_entries: u64,
+    /// Bytes that one member of an archive may unpack to.
+    pub archive_member_bytes: u64,
+    /// Unpacked bytes per packed byte of a member, looked at once it is larger than a megabyte.
+    pub archive_ratio: u64,
+    /// Pages of a document.
+    pub pages: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            input_bytes: 256 << 20,
+            output_bytes: 64 << 20,
+            archive_entries: 10_000,
+            archive_member_bytes: 128 << 20,
+            archive_ratio: 200,
+            pages: 20_000,
+        }
+    }
+}

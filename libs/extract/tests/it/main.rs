@@ -1,0 +1,5 @@
+//! Real files through the readers, and hostile ones through the sandbox.
+
+mod documents;
+mod fixtures;
+mod sandbox;
