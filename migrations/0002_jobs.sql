@@ -273,16 +273,16 @@ create policy job_machinery on carrel.job_attempt to carrel_queue using (true) w
 create policy job_machinery on carrel.job_dep to carrel_queue using (true);
 
 grant select, insert on carrel.job to carrel_app;
-grant update (state, run_at, attempt, waits_for, has_dependents, unique_key, cancel_requested_at, claim, lease_until,
-              dispatched_at, progress, result, error_code, error_message, finished_at) on carrel.job to carrel_app;
+grant update (state, run_at, waits_for, has_dependents, unique_key, cancel_requested_at, lease_until, result,
+              error_code, error_message, finished_at) on carrel.job to carrel_app;
 grant select on carrel.job_attempt to carrel_app;
 grant select, insert on carrel.job_dep to carrel_app;
 grant select on carrel.job_limit, carrel.queue, carrel.worker to carrel_app;
 
 -- The machinery moves jobs along; it can neither make one nor change what it is or whose it is.
 grant select, delete on carrel.job to carrel_queue;
-grant update (state, run_at, attempt, crashes, waits_for, cancel_requested_at, claim, worker_id, started_at,
-              lease_until, dispatched_at, progress, error_code, error_message, finished_at)
+grant update (state, run_at, attempt, crashes, claim, worker_id, started_at, lease_until, dispatched_at, progress,
+              error_code, error_message, finished_at)
     on carrel.job to carrel_queue;
 grant select, insert on carrel.job_attempt to carrel_queue;
 grant select on carrel.job_dep to carrel_queue;

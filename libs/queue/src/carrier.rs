@@ -12,8 +12,8 @@ use std::time::Duration;
 const POP_WAIT: f64 = 2.0;
 /// How long an answer may take.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a probe of an absent Redis may take.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a nudge may take.
+const NUDGE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How to reach Redis.
 #[derive(Clone, Debug)]
@@ -38,6 +38,10 @@ impl RedisOptions {
         format!("{}nudge:{queue}", self.prefix)
     }
 
+    fn epoch(&self, queue: QueueName) -> String {
+        format!("{}epoch:{queue}", self.prefix)
+    }
+
     fn connect(&self) -> Result<ConnectionManager, QueueError> {
         let client = Client::open(self.url.as_str()).map_err(QueueError::RedisAddress)?;
         let config = ConnectionManagerConfig::new()
@@ -56,6 +60,13 @@ pub(crate) struct Popped {
     pub(crate) ids: Vec<JobId>,
     /// Someone says that PostgreSQL has more.
     pub(crate) nudged: bool,
+}
+
+/// What Redis holds of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) waiting: usize,
+    pub(crate) forgot: bool,
 }
 
 /// A worker's connections: one that blocks per queue, and one for the rest.
@@ -104,15 +115,17 @@ impl Carrier {
         self.shared.clone().rpush(self.options.ids(queue), ids).await
     }
 
-    pub(crate) async fn len(&self, queue: QueueName) -> RedisResult<usize> {
-        self.shared.clone().llen(self.options.ids(queue)).await
+    /// Answers how many ids wait, and whether Redis has forgotten the queue since [`Carrier::remember`].
+    pub(crate) async fn look(&self, queue: QueueName) -> RedisResult<Look> {
+        let mut pipeline = redis::pipe();
+        pipeline.llen(self.options.ids(queue)).exists(self.options.epoch(queue));
+        let (waiting, known): (usize, bool) = pipeline.query_async(&mut self.shared.clone()).await?;
+        Ok(Look { waiting, forgot: !known })
     }
 
-    /// A quick look whether an absent Redis answers again.
-    pub(crate) async fn is_back(&self) -> bool {
-        let mut connection = self.shared.clone();
-        let ping = redis::cmd("PING").exec_async(&mut connection).await.is_ok();
-        ping
+    /// Leaves a mark that vanishes with the ids.
+    pub(crate) async fn remember(&self, queue: QueueName) -> RedisResult<()> {
+        self.shared.clone().set(self.options.epoch(queue), 1).await
     }
 }
 
@@ -144,7 +157,7 @@ impl Nudge {
         let mut pipeline = redis::pipe();
         // One waiting nudge says as much as many.
         pipeline.lpush(&key, 1).ignore().ltrim(&key, 0, 0).ignore();
-        match tokio::time::timeout(PROBE_TIMEOUT, pipeline.exec_async(&mut connection)).await {
+        match tokio::time::timeout(NUDGE_TIMEOUT, pipeline.exec_async(&mut connection)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%queue, %error, "workers were not nudged through Redis"),
             Err(_) => tracing::debug!(%queue, "workers were not nudged through Redis in time"),

@@ -46,7 +46,7 @@ async fn attempt(shared: &Shared, job: ClaimedJob, held: &Arc<Held>) -> &'static
     let job = cx.job();
     match verdict {
         Verdict::Completed => {
-            tracing::info!(attempt = job.attempt, "job completed");
+            tracing::debug!(attempt = job.attempt, "job completed");
             "completed"
         }
         Verdict::Abandoned => {
@@ -57,16 +57,20 @@ async fn attempt(shared: &Shared, job: ClaimedJob, held: &Arc<Held>) -> &'static
         Verdict::Error(error) => match held.stopped() {
             Some(Stop::Lost) => stale(job),
             // Whatever it says, it was we who stopped it. Only a final failure stands.
-            Some(Stop::Draining) if !matches!(error, JobError::Fail { .. }) => {
-                if let Err(error) = jobs::give_back(&shared.database, &[(job.id, job.claim)]).await {
-                    tracing::warn!(error = %chain(&error), "job was not given back; its lease will run out");
-                }
-                tracing::info!(attempt = job.attempt, "job released: the worker stops");
-                "released"
-            }
+            Some(Stop::Draining) if !matches!(error, JobError::Fail { .. }) => release(shared, job).await,
             _ => record(shared, job, error).await,
         },
     }
+}
+
+async fn release(shared: &Shared, job: &ClaimedJob) -> &'static str {
+    match jobs::give_back(&shared.database, &[(job.id, job.claim)]).await {
+        // It stays when its cancellation was requested in the meantime.
+        Ok(0) => return record(shared, job, JobError::Cancelled).await,
+        Ok(_) => tracing::info!(attempt = job.attempt, "job released: the worker stops"),
+        Err(error) => tracing::warn!(error = %chain(&error), "job was not given back; its lease will run out"),
+    }
+    "released"
 }
 
 async fn run(shared: &Shared, cx: &JobContext, held: &Held) -> Verdict {

@@ -1,7 +1,7 @@
 //! Fills the free slots of one queue with claimed jobs.
 
 use crate::backend::{Delivery, Inbox};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Look};
 use crate::error::chain;
 use crate::worker::Shared;
 use carrel_domain::JobId;
@@ -10,7 +10,7 @@ use carrel_storage::StorageError;
 use carrel_storage::jobs::{self, ClaimedJob};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -18,12 +18,14 @@ use tokio_util::sync::CancellationToken;
 const CONTENDED: Duration = Duration::from_millis(5);
 /// First and longest wait after an error of PostgreSQL.
 const ERROR_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// How long Redis may be away before jobs are claimed without it.
-const REDIS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an id may be on its way before it is sent again.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
 /// The same when the list is empty, so that the id must have been popped or lost.
-const EMPTY_PATIENCE: Duration = Duration::from_secs(1);
+const EMPTY_PATIENCE: Duration = Duration::from_millis(300);
+/// How often to look at a list that has ids.
+const FILLED_PAUSE: Duration = Duration::from_secs(1);
+/// How often to look whether an absent Redis is back.
+const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
 /// One queue that this worker serves.
 #[derive(Debug)]
@@ -68,7 +70,6 @@ impl Lane {
 /// Fetches until `stop`, then gives back what has not started.
 pub(crate) async fn fetch(shared: &Arc<Shared>, lane: &Lane, stop: &CancellationToken) {
     let mut pauses = Pauses::default();
-    let mut redis_away: Option<Instant> = None;
     loop {
         let slot = tokio::select! {
             () = stop.cancelled() => break,
@@ -80,32 +81,21 @@ pub(crate) async fn fetch(shared: &Arc<Shared>, lane: &Lane, stop: &Cancellation
             slots.merge(more);
         }
         match &shared.carrier {
-            Some(carrier) if redis_away.is_none_or(|since| since.elapsed() < REDIS_PATIENCE) || carrier.is_back().await => {
+            Some(carrier) if shared.vitals.redis.load(Ordering::Relaxed) => {
                 let popped = tokio::select! {
                     () = stop.cancelled() => break,
                     popped = carrier.pop(lane.queue, slots.num_permits()) => popped,
                 };
                 match popped {
                     Ok(popped) => {
-                        if redis_away.take().is_some() {
-                            tracing::info!(queue = %lane.queue, "Redis is back");
-                        }
-                        shared.vitals.redis.store(true, Ordering::Relaxed);
                         let hungry = popped.ids.len() < slots.num_permits();
                         if popped.nudged || (hungry && lane.more.load(Ordering::Relaxed)) {
                             lane.pump.notify_one();
                         }
                         claim_popped(shared, lane, slots, &popped.ids, stop).await;
                     }
-                    Err(error) => {
-                        shared.vitals.redis.store(false, Ordering::Relaxed);
-                        if redis_away.is_none() {
-                            tracing::warn!(queue = %lane.queue, error = %chain(&error), "Redis is away");
-                            redis_away = Some(Instant::now());
-                        }
-                        drop(slots);
-                        rest(lane, ERROR_PAUSE.0, stop).await;
-                    }
+                    // From now on PostgreSQL is asked itself; the pump finds out when Redis is back.
+                    Err(error) => shared.redis_is(false, Some(&error)),
                 }
             }
             _ => claim_due(shared, lane, slots, &mut pauses, stop).await,
@@ -227,21 +217,26 @@ async fn rest(lane: &Lane, wait: Duration, stop: &CancellationToken) {
     }
 }
 
-/// Keeps Redis' list of the queue filled from PostgreSQL until `stop`.
+/// Keeps Redis' list of the queue filled from PostgreSQL until `stop`, and watches whether Redis answers.
 pub(crate) async fn pump(shared: &Shared, carrier: &Carrier, lane: &Lane, stop: &CancellationToken) {
     let mut failing = false;
     loop {
         let wait = match pump_once(shared, carrier, lane).await {
             Ok(wait) => {
+                shared.redis_is(true, None);
                 failing = false;
                 wait
             }
-            Err(error) => {
+            Err(PumpError::Redis(error)) => {
+                shared.redis_is(false, Some(&error));
+                PROBE_PAUSE
+            }
+            Err(PumpError::Storage(error)) => {
                 if !failing {
-                    tracing::warn!(queue = %lane.queue, error = %chain(error.as_ref()), "jobs cannot be dispatched; trying on");
+                    tracing::warn!(queue = %lane.queue, error = %chain(&error), "jobs cannot be dispatched; trying on");
                 }
                 failing = true;
-                Duration::from_millis(500)
+                PROBE_PAUSE
             }
         };
         tokio::select! {
@@ -252,28 +247,43 @@ pub(crate) async fn pump(shared: &Shared, carrier: &Carrier, lane: &Lane, stop: 
     }
 }
 
-async fn pump_once(
-    shared: &Shared,
-    carrier: &Carrier,
-    lane: &Lane,
-) -> Result<Duration, Box<dyn std::error::Error + Send + Sync>> {
-    let waiting = carrier.len(lane.queue).await?;
+#[derive(Debug, thiserror::Error)]
+enum PumpError {
+    #[error("Redis failed")]
+    Redis(#[from] redis::RedisError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Answers how long to wait unless something is announced.
+async fn pump_once(shared: &Shared, carrier: &Carrier, lane: &Lane) -> Result<Duration, PumpError> {
+    let look = carrier.look(lane.queue).await?;
     let window = lane.window();
-    if waiting > window / 2 {
-        return Ok(EMPTY_PATIENCE);
+    if look.waiting > window / 2 && !look.forgot {
+        return Ok(FILLED_PAUSE);
     }
-    let patience = if waiting == 0 { EMPTY_PATIENCE } else { DELIVERY_PATIENCE };
-    let room = window - waiting;
+    let patience = match look {
+        Look { forgot: true, .. } => Duration::ZERO,
+        Look { waiting: 0, .. } => EMPTY_PATIENCE,
+        Look { .. } => DELIVERY_PATIENCE,
+    };
+    let room = window.saturating_sub(look.waiting).max(1);
     let ids = jobs::dispatch(&shared.database, &shared.identity, lane.queue, room, patience).await?;
     lane.more.store(ids.len() == room, Ordering::Relaxed);
     if !ids.is_empty() {
         carrier.push(lane.queue, &ids).await?;
+    }
+    if look.forgot {
+        carrier.remember(lane.queue).await?;
+    }
+    if !ids.is_empty() {
         return Ok(EMPTY_PATIENCE);
     }
     let due = jobs::next_due(&shared.database, &shared.identity, lane.queue).await?;
     Ok(match due {
         // Sent and not yet taken, or held up: look whether it was lost.
-        Some(Duration::ZERO) => EMPTY_PATIENCE,
+        Some(Duration::ZERO) if look.waiting == 0 => EMPTY_PATIENCE,
+        Some(Duration::ZERO) => FILLED_PAUSE,
         Some(wait) => wait.min(shared.poll),
         None => shared.poll,
     })

@@ -15,6 +15,8 @@ pub(crate) struct Vitals {
     pub(crate) draining: AtomicBool,
     uses_redis: bool,
     pub(crate) redis: AtomicBool,
+    /// Whether `redis` has been found out yet.
+    pub(crate) redis_seen: AtomicBool,
 }
 
 impl Vitals {
@@ -27,6 +29,7 @@ impl Vitals {
             draining: AtomicBool::new(false),
             uses_redis,
             redis: AtomicBool::new(false),
+            redis_seen: AtomicBool::new(false),
         }
     }
 

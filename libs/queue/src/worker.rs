@@ -70,6 +70,19 @@ impl Shared {
         self.lanes.iter().find(|lane| lane.queue == queue)
     }
 
+    /// Remembers whether Redis answers, and says so when that changes.
+    pub(crate) fn redis_is(&self, up: bool, error: Option<&redis::RedisError>) {
+        if self.vitals.redis.swap(up, Ordering::Relaxed) == up && (up || self.vitals.redis_seen.swap(true, Ordering::Relaxed)) {
+            return;
+        }
+        self.vitals.redis_seen.store(true, Ordering::Relaxed);
+        match error {
+            Some(error) => tracing::warn!(%error, "Redis is away; jobs are claimed from PostgreSQL"),
+            None => tracing::info!("Redis carries the jobs' ids"),
+        }
+        self.announce_all();
+    }
+
     pub(crate) fn announce_all(&self) {
         for lane in &self.lanes {
             lane.announce();

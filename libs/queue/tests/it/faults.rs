@@ -2,7 +2,7 @@
 
 use crate::support::{Act, Bench, Carry, Probe, on_both, redis_url, until};
 use carrel_domain::job::{JobKind, JobSpec, JobState, QueueName};
-use carrel_domain::WorkerId;
+use carrel_domain::{ClaimToken, WorkerId};
 use carrel_queue::{Nudge, RedisOptions, Transport};
 use carrel_storage::jobs::{self, AttemptEnd, ClaimedJob, Ended};
 use std::collections::HashSet;
@@ -67,21 +67,18 @@ async fn lost_claim_stops_the_handler(carry: Carry) {
     bench.run(bench.builder(&probe).lease(Duration::from_secs(1)));
     let id = bench.enqueue_one(Act::Stubborn.spec()).await;
     probe.until_started(id).await;
-    // As if the worker had been frozen for longer than its lease and a neighbour had swept.
-    sqlx::query("update carrel.job set lease_until = now() - interval '1 s' where id = $1")
+    // As if the worker had been frozen for longer than its lease and a neighbour had taken the job.
+    let taken = ClaimToken(Uuid::now_v7());
+    sqlx::query("update carrel.job set claim = $2, attempt = 2, lease_until = now() + interval '1 minute' where id = $1")
         .bind(id.0)
+        .bind(taken.0)
         .execute(&bench.owner)
         .await
         .unwrap();
-    let taken = until("another worker takes the job", async || {
-        jobs::sweep(&bench.database).await.unwrap();
-        claim_as(&bench, &ghost(Duration::from_secs(60)), 1).await.pop()
-    })
-    .await;
     probe.gate.notify_one();
     until("the handler was refused", async || { probe.stale.lock().unwrap().contains(&id).then_some(()) }).await;
     assert_eq!(bench.number("select count(*) from carrel.audit_entry where action = 'probe.act'").await, 0);
-    jobs::give_back(&bench.database, &[(id, taken.claim)]).await.unwrap();
+    jobs::give_back(&bench.database, &[(id, taken)]).await.unwrap();
     probe.gate.notify_one();
     bench.until_state(id, JobState::Completed).await;
     bench.finish().await;
@@ -122,7 +119,7 @@ async fn redis_that_forgets_loses_nothing() {
     let specs: Vec<JobSpec> = (0..600).map(|_| Act::Complete.spec()).collect();
     bench.enqueue(&specs).await;
     bench.run(bench.builder(&probe));
-    let mut redis = redis::Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let redis = redis::Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
     let mut flushes = 0;
     until("all completed although Redis forgets everything again and again", async || {
         if flushes < 5 && probe.total_runs() > flushes * 100 {

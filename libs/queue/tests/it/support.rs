@@ -23,32 +23,32 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const TEMPLATE_LOCK: i64 = 7_310_001;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carry {
+pub(crate) enum Carry {
     Postgres,
     Redis,
 }
 
-pub struct Bench {
-    pub database: Database,
+pub(crate) struct Bench {
+    pub(crate) database: Database,
     /// The owner, who passes through row-level security.
-    pub owner: PgPool,
-    pub workspace: WorkspaceId,
-    pub carry: Carry,
-    pub prefix: String,
+    pub(crate) owner: PgPool,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) carry: Carry,
+    pub(crate) prefix: String,
     maintenance: PgConnectOptions,
     name: String,
     workers: Mutex<Vec<Running>>,
 }
 
-pub struct Running {
-    pub stop: CancellationToken,
-    pub health: WorkerHealth,
+pub(crate) struct Running {
+    pub(crate) stop: CancellationToken,
+    pub(crate) health: WorkerHealth,
     task: Option<JoinHandle<Result<(), carrel_queue::QueueError>>>,
 }
 
 impl Running {
     /// Stops the worker and waits until it has drained.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         self.task.take().unwrap().await.unwrap().unwrap();
     }
@@ -58,12 +58,12 @@ fn required(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} must be set: see CONTRIBUTING.md, or run scripts/test"))
 }
 
-pub fn redis_url() -> String {
+pub(crate) fn redis_url() -> String {
     required("CARREL_TEST_REDIS_URL")
 }
 
 impl Bench {
-    pub async fn new(carry: Carry) -> Self {
+    pub(crate) async fn new(carry: Carry) -> Self {
         let maintenance = PgConnectOptions::from_str(&required("CARREL_TEST_DATABASE_URL")).unwrap();
         let name = format!("carrel_test_{}", Uuid::now_v7().simple());
         clone_template(&maintenance, &name).await;
@@ -87,7 +87,7 @@ impl Bench {
         bench
     }
 
-    pub async fn add_workspace(&self, id: WorkspaceId) {
+    pub(crate) async fn add_workspace(&self, id: WorkspaceId) {
         sqlx::query("insert into carrel.workspace (id, name, created_at) values ($1, $2, now())")
             .bind(id.0)
             .bind(id.to_string())
@@ -96,7 +96,7 @@ impl Bench {
             .unwrap();
     }
 
-    pub fn transport(&self) -> Transport {
+    pub(crate) fn transport(&self) -> Transport {
         match self.carry {
             Carry::Postgres => Transport::Postgres,
             Carry::Redis => {
@@ -107,7 +107,7 @@ impl Bench {
         }
     }
 
-    pub fn builder(&self, probe: &Arc<Probe>) -> WorkerBuilder {
+    pub(crate) fn builder(&self, probe: &Arc<Probe>) -> WorkerBuilder {
         WorkerBuilder::new(self.database.clone(), WorkerId(Uuid::now_v7()))
             .register::<Act>(Prober(Arc::clone(probe)))
             .queues([(QueueName::Ingest, 4)])
@@ -117,7 +117,7 @@ impl Bench {
             .backoff(Duration::from_millis(20))
     }
 
-    pub fn start(&self, builder: WorkerBuilder) -> Running {
+    pub(crate) fn start(&self, builder: WorkerBuilder) -> Running {
         let worker = builder.build().unwrap();
         let (stop, health) = (CancellationToken::new(), worker.health());
         let task = tokio::spawn(worker.run(stop.clone()));
@@ -125,32 +125,32 @@ impl Bench {
     }
 
     /// Keeps the worker until the end of the test.
-    pub fn run(&self, builder: WorkerBuilder) {
+    pub(crate) fn run(&self, builder: WorkerBuilder) {
         let running = self.start(builder);
         self.workers.lock().unwrap().push(running);
     }
 
-    pub async fn enqueue(&self, specs: &[JobSpec]) -> Vec<JobId> {
+    pub(crate) async fn enqueue(&self, specs: &[JobSpec]) -> Vec<JobId> {
         self.enqueue_in(self.workspace, specs).await
     }
 
-    pub async fn enqueue_in(&self, workspace: WorkspaceId, specs: &[JobSpec]) -> Vec<JobId> {
+    pub(crate) async fn enqueue_in(&self, workspace: WorkspaceId, specs: &[JobSpec]) -> Vec<JobId> {
         let mut tx = self.database.begin(workspace).await.unwrap();
         let ids = jobs::enqueue(&mut tx, specs, &Actor::Operator).await.unwrap();
         tx.commit().await.unwrap();
         ids
     }
 
-    pub async fn enqueue_one(&self, spec: JobSpec) -> JobId {
+    pub(crate) async fn enqueue_one(&self, spec: JobSpec) -> JobId {
         self.enqueue(&[spec]).await[0]
     }
 
-    pub async fn job(&self, id: JobId) -> Job {
+    pub(crate) async fn job(&self, id: JobId) -> Job {
         let mut tx = self.database.begin(self.workspace).await.unwrap();
         jobs::get(&mut tx, id).await.unwrap().expect("the job exists")
     }
 
-    pub async fn until_state(&self, id: JobId, state: JobState) -> Job {
+    pub(crate) async fn until_state(&self, id: JobId, state: JobState) -> Job {
         until(&format!("job {id} is {state}"), async || {
             let job = self.job(id).await;
             assert!(!job.state.is_final() || job.state == state, "the job ended as {:?}: {:?}", job.state, job.last_error);
@@ -159,12 +159,12 @@ impl Bench {
         .await
     }
 
-    pub async fn number(&self, sql: &'static str) -> i64 {
+    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.owner).await.unwrap()
     }
 
     /// Stops every worker that [`Bench::run`] started and drops the database.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let workers = std::mem::take(&mut *self.workers.lock().unwrap());
         for worker in &workers {
             worker.stop.cancel();
@@ -226,7 +226,7 @@ fn schema_mark() -> u64 {
 }
 
 /// Waits until `condition` answers something.
-pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
         if let Some(value) = condition().await {
@@ -239,7 +239,7 @@ pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>)
 
 /// What a probe job does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Act {
+pub(crate) enum Act {
     /// Completes with an audit entry as its effect.
     Complete,
     /// Fails so many attempts, then completes.
@@ -266,40 +266,40 @@ impl JobKind for Act {
 }
 
 impl Act {
-    pub fn spec(&self) -> JobSpec {
+    pub(crate) fn spec(&self) -> JobSpec {
         JobSpec::new(JobId(Uuid::now_v7()), self).unwrap()
     }
 }
 
 /// What the probe jobs have done.
 #[derive(Default)]
-pub struct Probe {
+pub(crate) struct Probe {
     runs: Mutex<HashMap<JobId, u32>>,
-    pub order: Mutex<Vec<JobId>>,
-    pub gate: Notify,
-    pub stale: Mutex<Vec<JobId>>,
-    pub started: Mutex<HashMap<JobId, Instant>>,
+    pub(crate) order: Mutex<Vec<JobId>>,
+    pub(crate) gate: Notify,
+    pub(crate) stale: Mutex<Vec<JobId>>,
+    pub(crate) started: Mutex<HashMap<JobId, Instant>>,
 }
 
 impl Probe {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    pub fn runs(&self, id: JobId) -> u32 {
+    pub(crate) fn runs(&self, id: JobId) -> u32 {
         self.runs.lock().unwrap().get(&id).copied().unwrap_or(0)
     }
 
-    pub fn total_runs(&self) -> u32 {
+    pub(crate) fn total_runs(&self) -> u32 {
         self.runs.lock().unwrap().values().sum()
     }
 
-    pub async fn until_started(&self, id: JobId) {
+    pub(crate) async fn until_started(&self, id: JobId) {
         until("the handler has started", async || { (self.runs(id) > 0).then_some(()) }).await;
     }
 }
 
-pub struct Prober(pub Arc<Probe>);
+pub(crate) struct Prober(pub(crate) Arc<Probe>);
 
 #[async_trait::async_trait]
 impl Handler<Act> for Prober {

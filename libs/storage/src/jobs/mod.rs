@@ -25,7 +25,7 @@ pub use enqueue::enqueue;
 pub use lease::{LeaseConnection, Renewal, deregister, register, write_progress};
 pub use read::{Attempt, AttemptOutcome, Explanation, Job, JobFailure, JobFilter, Wait, explain, get, list};
 pub use signals::{Signal, Signals, wake};
-pub use stats::{Depth, depths};
+pub use stats::{Depth, depths, unfinished, wait_until_final};
 pub use sweep::{Swept, delete_finished, discard_unservable, sweep};
 
 use crate::StorageError;

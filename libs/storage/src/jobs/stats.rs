@@ -1,6 +1,8 @@
-//! Figures for metrics.
+//! Figures for metrics, and waiting for ends.
 
+use super::{Job, get};
 use crate::{Database, StorageError};
+use carrel_domain::{JobId, WorkspaceId};
 use std::time::Duration;
 
 /// Jobs of one queue in one state, over all workspaces.
@@ -42,4 +44,32 @@ pub async fn depths(database: &Database) -> Result<Vec<Depth>, StorageError> {
             oldest: Duration::try_from_secs_f64(oldest.unwrap_or(0.0).max(0.0)).unwrap_or_default(),
         })
         .collect())
+}
+
+/// How many jobs of all workspaces have not ended.
+pub async fn unfinished(database: &Database) -> Result<u64, StorageError> {
+    let count: i64 =
+        sqlx::query_scalar("select count(*) from carrel.job where state in ('blocked', 'available', 'running')")
+            .fetch_one(database.queue_pool())
+            .await?;
+    Ok(count.unsigned_abs())
+}
+
+/// Looks every `interval` until the job has ended, and answers it; `None` when the workspace has no such job. Give it a
+/// deadline from outside.
+pub async fn wait_until_final(
+    database: &Database,
+    workspace: WorkspaceId,
+    id: JobId,
+    interval: Duration,
+) -> Result<Option<Job>, StorageError> {
+    loop {
+        let mut tx = database.begin(workspace).await?;
+        let job = get(&mut tx, id).await?;
+        tx.rollback().await?;
+        match job {
+            Some(job) if !job.state.is_final() => tokio::time::sleep(interval).await,
+            ended => return Ok(ended),
+        }
+    }
 }
