@@ -27,12 +27,14 @@ const STOP_LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Settings for a small machine, and for a log that never holds what was stored.
-const SETTINGS: [(&str, &str); 19] = [
+const SETTINGS: [(&str, &str); 20] = [
     ("shared_buffers", "64MB"),
     ("max_connections", "60"),
     ("max_worker_processes", "4"),
     ("max_parallel_workers", "2"),
     ("autovacuum_max_workers", "2"),
+    // Nothing subscribes here; without workers its launcher process is not started either.
+    ("max_logical_replication_workers", "0"),
     ("maintenance_work_mem", "64MB"),
     ("work_mem", "8MB"),
     // Short queries: compiling them costs more than it saves.

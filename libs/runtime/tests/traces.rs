@@ -52,10 +52,12 @@ async fn spans_arrive_on_shutdown_under_the_callers_trace() {
     assert!(attributes.contains("carrel-test"), "{attributes}");
     let spans: Vec<_> = resource.scope_spans.iter().flat_map(|scope| &scope.spans).collect();
     let find = |name: &str| *spans.iter().find(|span| span.name == name).expect("span");
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let (ingest, extract) = (find("ingest"), find("extract"));
-    assert_eq!(hex(&ingest.trace_id), TRACE);
-    assert_eq!(hex(&ingest.parent_span_id), PARENT);
+    let trace = u128::from_str_radix(TRACE, 16).expect("hex").to_be_bytes();
+    assert_eq!(ingest.trace_id, trace);
+    let parent = u64::from_str_radix(PARENT, 16).expect("hex").to_be_bytes();
+    assert_eq!(ingest.parent_span_id, parent);
     assert_eq!(extract.parent_span_id, ingest.span_id);
-    assert!(inner_parent.contains(&hex(&ingest.span_id)));
+    let own = u64::from_be_bytes(ingest.span_id.as_slice().try_into().expect("8 bytes"));
+    assert!(inner_parent.contains(&format!("{own:016x}")), "{inner_parent}");
 }
