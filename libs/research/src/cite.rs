@@ -32,21 +32,15 @@ pub fn cite(
     sources: &BTreeMap<VersionId, Source<'_>>,
     ids: &dyn IdSource,
 ) -> Result<Vec<Claim>, ResearchError> {
-    let indexes: BTreeMap<VersionId, CharIndex<'_>> = sources
-        .iter()
-        .map(|(version, source)| (*version, CharIndex::new(source.text)))
-        .collect();
+    let indexes: BTreeMap<VersionId, CharIndex<'_>> =
+        sources.iter().map(|(version, source)| (*version, CharIndex::new(source.text))).collect();
     let mut number = 0;
     let mut claims: Vec<Claim> = Vec::with_capacity(composition.claims.len());
     for draft in &composition.claims {
         let mut citations = Vec::with_capacity(draft.quotes.len());
         for quote in &draft.quotes {
-            let (Some(source), Some(index)) =
-                (sources.get(&quote.version), indexes.get(&quote.version))
-            else {
-                return Err(ResearchError::NoSource {
-                    version: quote.version,
-                });
+            let (Some(source), Some(index)) = (sources.get(&quote.version), indexes.get(&quote.version)) else {
+                return Err(ResearchError::NoSource { version: quote.version });
             };
             number += 1;
             citations.push(citation(quote, number, source, index, ids)?);
@@ -79,10 +73,7 @@ fn citation(
         index
             .slice(span)
             .map(str::to_owned)
-            .ok_or(ResearchError::NoSuchSpan {
-                version: quote.version,
-                span: quote.span,
-            })
+            .ok_or(ResearchError::NoSuchSpan { version: quote.version, span: quote.span })
     };
     Ok(Citation {
         id: CitationId(ids.new_id()),

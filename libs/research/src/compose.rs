@@ -40,11 +40,7 @@ impl Composition {
 
     /// The versions whose texts [`crate::cite`] needs.
     pub fn versions(&self) -> BTreeSet<VersionId> {
-        self.claims
-            .iter()
-            .flat_map(|claim| &claim.quotes)
-            .map(|quote| quote.version)
-            .collect()
+        self.claims.iter().flat_map(|claim| &claim.quotes).map(|quote| quote.version).collect()
     }
 }
 
@@ -93,28 +89,15 @@ pub fn compose(steps: &[StepEvidence], rules: &Rules) -> Composition {
     }
     let mut claims = join(chosen, steps, rules);
     claims.sort_by(|left, right| {
-        left.0
-            .cmp(&right.0)
-            .then(right.1.score.total_cmp(&left.1.score))
-            .then(left.1.quotes.cmp(&right.1.quotes))
+        left.0.cmp(&right.0).then(right.1.score.total_cmp(&left.1.score)).then(left.1.quotes.cmp(&right.1.quotes))
     });
-    Composition {
-        claims: claims.into_iter().map(|(_, claim)| claim).collect(),
-    }
+    Composition { claims: claims.into_iter().map(|(_, claim)| claim).collect() }
 }
 
 fn choose<'a>(step: usize, evidence: &'a [Evidence], rules: &Rules, chosen: &mut Vec<Chosen<'a>>) {
-    let mut open: Vec<(&Evidence, f32)> = evidence
-        .iter()
-        .filter(|found| !found.span.is_empty())
-        .map(|found| (found, logit(found.score)))
-        .collect();
-    open.sort_by(|left, right| {
-        right
-            .1
-            .total_cmp(&left.1)
-            .then_with(|| place(left.0).cmp(&place(right.0)))
-    });
+    let mut open: Vec<(&Evidence, f32)> =
+        evidence.iter().filter(|found| !found.span.is_empty()).map(|found| (found, logit(found.score))).collect();
+    open.sort_by(|left, right| right.1.total_cmp(&left.1).then_with(|| place(left.0).cmp(&place(right.0))));
     open.truncate(CONSIDERED_PER_STEP);
     let Some(best) = open.first().map(|(_, logit)| *logit) else {
         return;
@@ -133,9 +116,10 @@ fn choose<'a>(step: usize, evidence: &'a [Evidence], rules: &Rules, chosen: &mut
             return;
         }
         let (found, logit) = open.remove(at);
-        if chosen.iter().any(|other| {
-            overlaps(other.evidence, found) || other.same.iter().any(|same| overlaps(same, found))
-        }) {
+        if chosen
+            .iter()
+            .any(|other| overlaps(other.evidence, found) || other.same.iter().any(|same| overlaps(same, found)))
+        {
             continue;
         }
         let wording = wording(&found.quote);
@@ -146,14 +130,7 @@ fn choose<'a>(step: usize, evidence: &'a [Evidence], rules: &Rules, chosen: &mut
             continue;
         }
         let numbers = numbers(&found.quote);
-        chosen.push(Chosen {
-            step,
-            evidence: found,
-            logit,
-            wording,
-            numbers,
-            same: Vec::new(),
-        });
+        chosen.push(Chosen { step, evidence: found, logit, wording, numbers, same: Vec::new() });
         taken += 1;
     }
 }
@@ -176,18 +153,15 @@ fn adjusted(found: &Evidence, logit: f32, chosen: &[Chosen<'_>], rules: &Rules) 
         .filter(|other| other.evidence.version != found.version || !adjacent(other.evidence, found))
         .filter_map(|other| {
             let likeness = cosine(other.evidence.vector.as_deref()?, found.vector.as_deref()?);
-            (likeness > LIKE
-                && other.numbers == numbers(&found.quote)
-                && other.wording != wording(&found.quote))
-            .then_some(likeness)
+            (likeness > LIKE && other.numbers == numbers(&found.quote) && other.wording != wording(&found.quote))
+                .then_some(likeness)
         })
         .fold(LIKE, f32::max);
     value - rules.redundancy * (likest - LIKE) / (1.0 - LIKE)
 }
 
 fn adjacent(left: &Evidence, right: &Evidence) -> bool {
-    left.version == right.version
-        && (follows(left.span, right.span) || follows(right.span, left.span))
+    left.version == right.version && (follows(left.span, right.span) || follows(right.span, left.span))
 }
 
 fn follows(first: Span, second: Span) -> bool {
@@ -197,10 +171,7 @@ fn follows(first: Span, second: Span) -> bool {
 /// The words of a sentence without case, marks and spacing.
 fn wording(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for word in text
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         if !out.is_empty() {
             out.push(' ');
         }
@@ -217,14 +188,8 @@ fn numbers(text: &str) -> BTreeSet<String> {
 }
 
 /// Claims of the chosen sentences, each with the index of its step.
-fn join(
-    mut chosen: Vec<Chosen<'_>>,
-    steps: &[StepEvidence],
-    rules: &Rules,
-) -> Vec<(usize, DraftClaim)> {
-    chosen.sort_by(|left, right| {
-        (left.step, place(left.evidence)).cmp(&(right.step, place(right.evidence)))
-    });
+fn join(mut chosen: Vec<Chosen<'_>>, steps: &[StepEvidence], rules: &Rules) -> Vec<(usize, DraftClaim)> {
+    chosen.sort_by(|left, right| (left.step, place(left.evidence)).cmp(&(right.step, place(right.evidence))));
     let mut groups: Vec<Vec<Chosen<'_>>> = Vec::new();
     for next in chosen {
         if let Some(group) = groups.last_mut()
@@ -243,40 +208,23 @@ fn join(
         .into_iter()
         .map(|group| {
             let step = group[0].step;
-            let best = group
-                .iter()
-                .max_by(|left, right| left.logit.total_cmp(&right.logit));
+            let best = group.iter().max_by(|left, right| left.logit.total_cmp(&right.logit));
             let score = best.map_or(0.0, |best| best.evidence.score);
             let mut quotes = merged(group.iter().map(|part| part.evidence), rules);
-            for quote in merged(
-                group.iter().flat_map(|part| part.same.iter().copied()),
-                rules,
-            ) {
+            for quote in merged(group.iter().flat_map(|part| part.same.iter().copied()), rules) {
                 if quotes.len() < rules.citations_per_claim {
                     quotes.push(quote);
                 }
             }
-            (
-                step,
-                DraftClaim {
-                    step: steps[step].step,
-                    score,
-                    quotes,
-                },
-            )
+            (step, DraftClaim { step: steps[step].step, score, quotes })
         })
         .collect()
 }
 
 /// One quote for each run of neighbours.
 fn merged<'a>(evidence: impl Iterator<Item = &'a Evidence>, rules: &Rules) -> Vec<Quote> {
-    let mut quotes: Vec<Quote> = evidence
-        .map(|found| Quote {
-            document: found.document,
-            version: found.version,
-            span: found.span,
-        })
-        .collect();
+    let mut quotes: Vec<Quote> =
+        evidence.map(|found| Quote { document: found.document, version: found.version, span: found.span }).collect();
     quotes.sort_by_key(|quote| (quote.version, quote.span));
     let mut out: Vec<Quote> = Vec::new();
     for quote in quotes {

@@ -1,13 +1,14 @@
 //! From passages to weighed sentences.
 
 use crate::ResearchError;
+use crate::kind::{Kind, asks, is_fragment};
 use crate::plan::MAX_QUESTION_CHARS;
 use crate::score::{Features, Rules, cosine, logistic};
 use carrel_domain::search::Hit;
 use carrel_domain::text::{Language, Span};
 use carrel_domain::{DocumentId, VersionId};
 use carrel_inference::{Embedder, EmbeddingSpace, InputKind};
-use carrel_text::{Analyzer, CharIndex, query_terms, sentences};
+use carrel_text::{Analyzer, CharIndex, MAX_SENTENCE_CHARS, query_terms, sentences};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -16,6 +17,10 @@ pub const MAX_SENTENCES: usize = 400;
 
 /// Sentences that a step hands on to the report, at most.
 const MAX_EVIDENCE: usize = 32;
+
+/// Cosine taken for sentences that the model cannot judge, when asking whether there is an answer at all: about a third
+/// of the question's terms, weighed by rarity, must then stand together.
+const UNKNOWN_COSINE: f32 = 0.5;
 
 /// How far below the best sentence (log odds) a sentence is still handed on.
 const EVIDENCE_REACH: f32 = 3.0;
@@ -107,12 +112,7 @@ pub fn candidate_sentences(passages: &[PassageEvidence]) -> Vec<Candidate> {
     let mut seen = BTreeSet::new();
     let mut candidates = Vec::new();
     for passage in order {
-        let PassageEvidence {
-            version,
-            span,
-            text,
-            ..
-        } = &passages[passage];
+        let PassageEvidence { version, span, text, .. } = &passages[passage];
         if !seen.insert((*version, *span)) {
             continue;
         }
@@ -127,15 +127,8 @@ pub fn candidate_sentences(passages: &[PassageEvidence]) -> Vec<Candidate> {
             if candidates.len() == MAX_SENTENCES {
                 return candidates;
             }
-            let span = Span {
-                start: span.start + local.start,
-                end: span.start + local.end,
-            };
-            candidates.push(Candidate {
-                passage,
-                span,
-                text: words.to_owned(),
-            });
+            let span = Span { start: span.start + local.start, end: span.start + local.end };
+            candidates.push(Candidate { passage, span, text: words.to_owned() });
         }
     }
     candidates
@@ -143,46 +136,45 @@ pub fn candidate_sentences(passages: &[PassageEvidence]) -> Vec<Candidate> {
 
 /// Sentences of a text that was written without capitals end at a full stop too, although a small letter follows.
 fn uncased(index: &CharIndex<'_>, spans: Vec<Span>) -> Vec<Span> {
-    let letters = index
-        .text()
-        .chars()
-        .filter(|c| c.is_lowercase() || c.is_uppercase())
-        .count();
+    let letters = index.text().chars().filter(|c| c.is_lowercase() || c.is_uppercase()).count();
     let capitals = index.text().chars().filter(|c| c.is_uppercase()).count();
     if letters < 200 || capitals * 200 > letters {
         return spans;
     }
-    let mut out = Vec::with_capacity(spans.len() * 2);
+    // What was broken only because it was long is put together again first.
+    let mut whole: Vec<Span> = Vec::with_capacity(spans.len());
     for span in spans {
-        let Some(text) = index.slice(span) else {
-            continue;
+        let broken = |last: &Span| {
+            last.len() > MAX_SENTENCE_CHARS as u32 / 3
+                && span.start <= last.end + 1
+                && !index.slice(*last).is_some_and(|text| text.ends_with(['.', '!', '?']))
         };
+        match whole.last_mut() {
+            Some(last) if broken(last) => last.end = span.end,
+            _ => whole.push(span),
+        }
+    }
+    let mut out = Vec::with_capacity(whole.len() * 2);
+    for span in whole {
+        let Some(text) = index.slice(span) else { continue };
         let chars: Vec<char> = text.chars().collect();
         let mut start = 0;
-        for at in 0..chars.len() {
-            let ends = chars[at] == '.'
+        // Letters and digits just before the character at hand.
+        let mut word = 0;
+        for (at, c) in chars.iter().enumerate() {
+            let ends = *c == '.'
                 && chars.get(at + 1).is_some_and(|c| c.is_whitespace())
                 && chars.get(at + 2).is_some_and(|c| c.is_alphanumeric());
             // A word of four letters or a closing bracket before the stop is no abbreviation.
-            let word = chars[start..at]
-                .iter()
-                .rev()
-                .take_while(|c| c.is_alphanumeric())
-                .count();
-            let closed = at > 0 && matches!(chars[at - 1], ')' | '%');
-            if ends && (word >= 4 || closed) && at + 1 - start >= 20 {
-                out.push(Span {
-                    start: span.start + start as u32,
-                    end: span.start + at as u32 + 1,
-                });
+            let closed = word >= 4 || at > 0 && matches!(chars[at - 1], ')' | '%');
+            if ends && closed && at + 1 >= start + 20 {
+                out.push(Span { start: span.start + start as u32, end: span.start + at as u32 + 1 });
                 start = at + 2;
             }
+            word = if c.is_alphanumeric() { word + 1 } else { 0 };
         }
         if start < chars.len() {
-            out.push(Span {
-                start: span.start + start as u32,
-                end: span.end,
-            });
+            out.push(Span { start: span.start + start as u32, end: span.end });
         }
     }
     out
@@ -197,38 +189,16 @@ pub async fn gather<E: Embedder + ?Sized>(
 ) -> Result<Gathered, ResearchError> {
     let candidates = candidate_sentences(passages);
     if candidates.is_empty() || !question.chars().any(char::is_alphanumeric) {
-        return Ok(Gathered {
-            passages: passages.len(),
-            sentences: candidates.len(),
-            ..Gathered::default()
-        });
+        return Ok(Gathered { passages: passages.len(), sentences: candidates.len(), ..Gathered::default() });
     }
-    let mut asked = embedder
-        .embed(&[question.to_owned()], InputKind::Query)
-        .await?;
-    let texts: Vec<String> = candidates
-        .iter()
-        .map(|candidate| candidate.text.clone())
-        .collect();
+    let mut asked = embedder.embed(&[question.to_owned()], InputKind::Query).await?;
+    let texts: Vec<String> = candidates.iter().map(|candidate| candidate.text.clone()).collect();
     let vectors = embedder.embed(&texts, InputKind::Passage).await?;
     let (Some(asked), true) = (asked.pop(), vectors.len() == texts.len()) else {
-        return Err(ResearchError::Vectors {
-            wanted: texts.len(),
-            got: vectors.len(),
-        });
+        return Err(ResearchError::Vectors { wanted: texts.len(), got: vectors.len() });
     };
-    let meaning = Meaning {
-        question: &asked,
-        sentences: &vectors,
-        space: embedder.space(),
-    };
-    Ok(select(
-        question,
-        passages,
-        &candidates,
-        Some(&meaning),
-        rules,
-    ))
+    let meaning = Meaning { question: &asked, sentences: &vectors, space: embedder.space() };
+    Ok(select(question, passages, &candidates, Some(&meaning), rules))
 }
 
 /// Vectors of a question and of its candidates.
@@ -252,31 +222,16 @@ pub fn select(
 ) -> Gathered {
     let features = features(question, passages, candidates, meaning);
     let answerable = features.iter().map(answers).fold(0.0, f32::max);
-    let mut gathered = Gathered {
-        evidence: Vec::new(),
-        passages: passages.len(),
-        sentences: candidates.len(),
-        answerable,
-    };
+    let mut gathered =
+        Gathered { evidence: Vec::new(), passages: passages.len(), sentences: candidates.len(), answerable };
     if answerable < rules.answerable {
         return gathered;
     }
-    let logits: Vec<f32> = features
-        .iter()
-        .map(|features| rules.weights.logit(features))
-        .collect();
+    let logits: Vec<f32> = features.iter().map(|features| rules.weights.logit(features)).collect();
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    order.sort_by(|&left, &right| {
-        logits[right]
-            .total_cmp(&logits[left])
-            .then(left.cmp(&right))
-    });
+    order.sort_by(|&left, &right| logits[right].total_cmp(&logits[left]).then(left.cmp(&right)));
     let best = order.first().map_or(0.0, |&first| logits[first]);
-    for index in order
-        .into_iter()
-        .take(MAX_EVIDENCE)
-        .take_while(|&index| logits[index] >= best - EVIDENCE_REACH)
-    {
+    for index in order.into_iter().take(MAX_EVIDENCE).take_while(|&index| logits[index] >= best - EVIDENCE_REACH) {
         let passage = &passages[candidates[index].passage];
         gathered.evidence.push(Evidence {
             document: passage.document,
@@ -294,11 +249,7 @@ pub fn select(
 /// How well one sentence answers by itself. The passage's rank takes no part: it only says that a passage is the best
 /// there is, not that it is any good.
 fn answers(features: &Features) -> f32 {
-    let words = 0.5 * features.coverage + 0.5 * features.context;
-    match features.cosine {
-        Some(cosine) => 0.5 * cosine + 0.5 * words,
-        None => words,
-    }
+    0.6 * features.cosine.unwrap_or(UNKNOWN_COSINE) + 0.4 * features.context
 }
 
 /// The features of every candidate.
@@ -312,9 +263,7 @@ pub fn features(
     let mut languages: BTreeMap<Language, (Analyzer, Vec<String>)> = BTreeMap::new();
     for candidate in candidates {
         let language = passages[candidate.passage].language;
-        languages
-            .entry(language)
-            .or_insert_with(|| asked_in(language, question));
+        languages.entry(language).or_insert_with(|| asked_in(language, question));
     }
     let mut terms: Vec<HashSet<String>> = Vec::with_capacity(candidates.len());
     let mut lengths = Vec::with_capacity(candidates.len());
@@ -327,10 +276,7 @@ pub fn features(
     }
     for (_, asked) in languages.values() {
         for term in asked {
-            let count = terms
-                .iter()
-                .filter(|sentence| sentence.contains(term))
-                .count();
+            let count = terms.iter().filter(|sentence| sentence.contains(term)).count();
             frequency.insert(term, count as u32);
         }
     }
@@ -341,15 +287,11 @@ pub fn features(
     };
     let covered = |asked: &[String], has: &dyn Fn(&str) -> bool| {
         let whole: f32 = asked.iter().map(|term| weight(term)).sum();
-        let part: f32 = asked
-            .iter()
-            .filter(|term| has(term))
-            .map(|term| weight(term))
-            .sum();
+        let part: f32 = asked.iter().filter(|term| has(term)).map(|term| weight(term)).sum();
         if whole > 0.0 { part / whole } else { 0.0 }
     };
-    let same_passage =
-        |left: usize, right: usize| candidates[left].passage == candidates[right].passage;
+    let wanted = Kind::wanted_by(question);
+    let same_passage = |left: usize, right: usize| candidates[left].passage == candidates[right].passage;
     candidates
         .iter()
         .enumerate()
@@ -357,8 +299,7 @@ pub fn features(
             let passage = &passages[candidate.passage];
             let (_, asked) = &languages[&passage.language];
             let before = at.checked_sub(1).filter(|&before| same_passage(before, at));
-            let after =
-                Some(at + 1).filter(|&after| after < candidates.len() && same_passage(after, at));
+            let after = Some(at + 1).filter(|&after| after < candidates.len() && same_passage(after, at));
             let near = |term: &str| {
                 terms[at].contains(term)
                     || before.is_some_and(|before| terms[before].contains(term))
@@ -367,18 +308,15 @@ pub fn features(
             let judged = meaning.filter(|meaning| meaning.space.knows(passage.language));
             Features {
                 cosine: judged.and_then(|meaning| {
-                    meaning
-                        .sentences
-                        .get(at)
-                        .map(|vector| cosine(meaning.question, vector).max(0.0))
+                    meaning.sentences.get(at).map(|vector| cosine(meaning.question, vector).max(0.0))
                 }),
                 coverage: covered(asked, &|term| terms[at].contains(term)),
                 context: covered(asked, &near),
                 rank: passage.rank.clamp(0.0, 1.0),
                 length: lengths[at].min(8) as f32 / 8.0,
-                asks: f32::from(u8::from(
-                    candidate.text.trim_end().ends_with(['?', '？', '؟']),
-                )),
+                asks: indicator(asks(&candidate.text)),
+                fragment: indicator(is_fragment(&candidate.text)),
+                kind: wanted.map_or(0.0, |kind| if kind.is_in(&candidate.text) { 1.0 } else { -1.0 }),
             }
         })
         .collect()
@@ -388,18 +326,11 @@ pub fn features(
 fn asked_in(language: Language, question: &str) -> (Analyzer, Vec<String>) {
     let analyzer = Analyzer::for_language(language);
     // A question of stop words alone ("who is who?") is taken by its stop words.
-    let bare = analyzer
-        .terms(
-            &question
-                .chars()
-                .take(MAX_QUESTION_CHARS)
-                .collect::<String>(),
-        )
-        .is_empty();
-    let analyzer = if bare {
-        analyzer.with_stop_words()
-    } else {
-        analyzer
-    };
+    let bare = analyzer.terms(&question.chars().take(MAX_QUESTION_CHARS).collect::<String>()).is_empty();
+    let analyzer = if bare { analyzer.with_stop_words() } else { analyzer };
     (analyzer, query_terms(question, &[language]))
+}
+
+fn indicator(holds: bool) -> f32 {
+    f32::from(u8::from(holds))
 }

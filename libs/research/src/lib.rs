@@ -28,6 +28,7 @@ mod cite;
 mod compose;
 mod error;
 mod evidence;
+mod kind;
 mod plan;
 pub mod report;
 mod score;
@@ -36,8 +37,8 @@ pub use cite::{CONTEXT_CHARS, Source, cite};
 pub use compose::{Composition, DraftClaim, Quote, StepEvidence, compose};
 pub use error::ResearchError;
 pub use evidence::{
-    Candidate, Evidence, Gathered, MAX_SENTENCES, Meaning, PassageEvidence, candidate_sentences,
-    features, gather, select,
+    Candidate, Evidence, Gathered, MAX_SENTENCES, Meaning, PassageEvidence, candidate_sentences, features, gather,
+    select,
 };
 pub use plan::{MAX_QUESTION_CHARS, MAX_STEPS, plan};
 pub use score::{Features, Rules, Weights};

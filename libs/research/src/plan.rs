@@ -24,9 +24,7 @@ const GRAMMARS: &[Grammar] = &[
     Grammar {
         language: "en",
         joins: &["and", "or", "but", "also", "plus"],
-        asks: &[
-            "what", "when", "where", "who", "whom", "whose", "why", "how", "which",
-        ],
+        asks: &["what", "when", "where", "who", "whom", "whose", "why", "how", "which"],
         compares: &[
             ("difference between", &[" and "]),
             ("differences between", &[" and "]),
@@ -36,8 +34,8 @@ const GRAMMARS: &[Grammar] = &[
             ("comparison between", &[" and "]),
         ],
         pronouns: &[
-            "it", "its", "they", "them", "their", "he", "him", "his", "she", "her", "this", "that",
-            "these", "those", "there",
+            "it", "its", "they", "them", "their", "he", "him", "his", "she", "her", "this", "that", "these", "those",
+            "there",
         ],
         articles: &["the", "a", "an"],
     },
@@ -45,9 +43,8 @@ const GRAMMARS: &[Grammar] = &[
         language: "de",
         joins: &["und", "oder", "sowie", "aber"],
         asks: &[
-            "was", "wann", "wo", "wer", "wen", "wem", "wessen", "warum", "weshalb", "wieso", "wie",
-            "welche", "welcher", "welches", "welchen", "wohin", "woher", "womit", "wodurch",
-            "wofür",
+            "was", "wann", "wo", "wer", "wen", "wem", "wessen", "warum", "weshalb", "wieso", "wie", "welche",
+            "welcher", "welches", "welchen", "wohin", "woher", "womit", "wodurch", "wofür",
         ],
         compares: &[
             ("unterschied zwischen", &[" und "]),
@@ -57,43 +54,32 @@ const GRAMMARS: &[Grammar] = &[
             ("vergleich zwischen", &[" und "]),
         ],
         pronouns: &[
-            "er", "sie", "es", "ihn", "ihm", "ihr", "ihre", "sein", "seine", "dies", "diese",
-            "dieser", "dieses", "dort",
+            "er", "sie", "es", "ihn", "ihm", "ihr", "ihre", "sein", "seine", "dies", "diese", "dieser", "dieses",
+            "dort",
         ],
         articles: &["der", "die", "das", "dem", "den", "ein", "eine"],
     },
     Grammar {
         language: "fr",
         joins: &["et", "ou", "mais"],
-        asks: &[
-            "que", "quand", "où", "qui", "pourquoi", "comment", "combien", "quel", "quelle",
-            "quels", "quelles",
-        ],
+        asks: &["que", "quand", "où", "qui", "pourquoi", "comment", "combien", "quel", "quelle", "quels", "quelles"],
         compares: &[
             ("différence entre", &[" et "]),
             ("différences entre", &[" et "]),
             ("comparer", &[" et ", " avec ", " à "]),
         ],
-        pronouns: &[
-            "il", "elle", "ils", "elles", "lui", "leur", "son", "sa", "ses", "ce", "cela",
-        ],
+        pronouns: &["il", "elle", "ils", "elles", "lui", "leur", "son", "sa", "ses", "ce", "cela"],
         articles: &["le", "la", "les", "un", "une"],
     },
     Grammar {
         language: "es",
         joins: &["y", "o", "pero"],
         asks: &[
-            "qué", "cuándo", "dónde", "quién", "quiénes", "por", "cómo", "cuánto", "cuántos",
-            "cuántas", "cuál", "cuáles",
+            "qué", "cuándo", "dónde", "quién", "quiénes", "por", "cómo", "cuánto", "cuántos", "cuántas", "cuál",
+            "cuáles",
         ],
-        compares: &[
-            ("diferencia entre", &[" y "]),
-            ("diferencias entre", &[" y "]),
-            ("comparar", &[" y ", " con "]),
-        ],
-        pronouns: &[
-            "él", "ella", "ellos", "ellas", "lo", "la", "su", "sus", "esto", "eso",
-        ],
+        compares: &[("diferencia entre", &[" y "]), ("diferencias entre", &[" y "]), ("comparar", &[" y ", " con "])],
+        pronouns: &["él", "ella", "ellos", "ellas", "lo", "la", "su", "sus", "esto", "eso"],
         articles: &["el", "la", "los", "las", "un", "una"],
     },
 ];
@@ -121,15 +107,8 @@ const GRAMMARS: &[Grammar] = &[
 pub fn plan(question: &str, language: Language) -> Vec<String> {
     let bounded: String = question.chars().take(MAX_QUESTION_CHARS).collect();
     let whole = bounded.split_whitespace().collect::<Vec<_>>().join(" ");
-    let known: Vec<&Grammar> = GRAMMARS
-        .iter()
-        .filter(|grammar| grammar.language == language.as_str())
-        .collect();
-    let grammars: Vec<&Grammar> = if known.is_empty() {
-        GRAMMARS.iter().collect()
-    } else {
-        known
-    };
+    let known: Vec<&Grammar> = GRAMMARS.iter().filter(|grammar| grammar.language == language.as_str()).collect();
+    let grammars: Vec<&Grammar> = if known.is_empty() { GRAMMARS.iter().collect() } else { known };
 
     let points = points(&bounded);
     let (mut steps, complete) = if points.len() >= 2 {
@@ -137,11 +116,8 @@ pub fn plan(question: &str, language: Language) -> Vec<String> {
     } else {
         let asked = asked(&whole);
         let complete = asked.iter().all(|piece| piece.is_question);
-        let questions: Vec<String> = asked
-            .into_iter()
-            .filter(|piece| piece.is_question)
-            .map(|piece| piece.text)
-            .collect();
+        let questions: Vec<String> =
+            asked.into_iter().filter(|piece| piece.is_question).map(|piece| piece.text).collect();
         let mut steps = Vec::new();
         for piece in &questions {
             steps.extend(joined(piece, &grammars));
@@ -149,9 +125,7 @@ pub fn plan(question: &str, language: Language) -> Vec<String> {
         (steps, complete)
     };
     if steps.len() < 2 {
-        steps = sides(&whole, &grammars)
-            .or_else(|| attributes(&whole))
-            .unwrap_or_default();
+        steps = sides(&whole, &grammars).or_else(|| attributes(&whole)).unwrap_or_default();
         steps.insert(0, whole);
     } else if !complete {
         steps.insert(0, whole);
@@ -173,10 +147,7 @@ fn points(text: &str) -> Vec<String> {
         } else {
             line.strip_prefix(['-', '*', '•', '–'])
         };
-        match marked
-            .filter(|rest| rest.starts_with(char::is_whitespace))
-            .map(str::trim)
-        {
+        match marked.filter(|rest| rest.starts_with(char::is_whitespace)).map(str::trim) {
             Some(point) if has_words(point) => points.push(point.to_owned()),
             _ if points.is_empty() => {
                 if !head.is_empty() {
@@ -213,29 +184,18 @@ fn asked(text: &str) -> Vec<Piece> {
     while let Some(c) = chars.next() {
         current.push(c);
         let wide = matches!(c, '？' | '؟');
-        if !(wide
-            || c == '?'
-                && chars
-                    .peek()
-                    .is_none_or(|next| next.is_whitespace() || !next.is_ascii()))
-        {
+        if !(wide || c == '?' && chars.peek().is_none_or(|next| next.is_whitespace() || !next.is_ascii())) {
             continue;
         }
         let piece = current.trim().to_owned();
         current.clear();
         if has_words(&piece) {
-            pieces.push(Piece {
-                text: piece,
-                is_question: true,
-            });
+            pieces.push(Piece { text: piece, is_question: true });
         }
     }
     let rest = current.trim();
     if has_words(rest) {
-        pieces.push(Piece {
-            text: rest.to_owned(),
-            is_question: pieces.is_empty(),
-        });
+        pieces.push(Piece { text: rest.to_owned(), is_question: pieces.is_empty() });
     }
     pieces
 }
@@ -249,19 +209,12 @@ fn joined(question: &str, grammars: &[&Grammar]) -> Vec<String> {
     let mut at = 0;
     // Whether the part that is being read asks something already.
     let mut asking = asks_for(&lower);
-    let is_asking = |word: &String| {
-        grammars
-            .iter()
-            .any(|grammar| grammar.asks.contains(&word.as_str()))
-    };
+    let is_asking = |word: &String| grammars.iter().any(|grammar| grammar.asks.contains(&word.as_str()));
     while at < words.len() {
         let after_semicolon = at > 0 && words[at - 1].ends_with(';');
-        let joining = grammars
-            .iter()
-            .any(|grammar| grammar.joins.contains(&lower[at].as_str()));
-        let joins = asking
-            && (joining && lower.get(at + 1).is_some_and(is_asking)
-                || after_semicolon && is_asking(&lower[at]));
+        let joining = grammars.iter().any(|grammar| grammar.joins.contains(&lower[at].as_str()));
+        let joins =
+            asking && (joining && lower.get(at + 1).is_some_and(is_asking) || after_semicolon && is_asking(&lower[at]));
         // A question word alone ("how and why did …") is not a question.
         if joins && current.len() >= 3 && words.len() - at >= 3 {
             parts.push(std::mem::take(&mut current));
@@ -286,17 +239,11 @@ fn joined(question: &str, grammars: &[&Grammar]) -> Vec<String> {
             let text = part.join(" ");
             let text = text.trim_end_matches([',', ';', '?', ' ', '？']);
             let refers = index > 0
-                && part.iter().any(|word| {
-                    grammars
-                        .iter()
-                        .any(|grammar| grammar.pronouns.contains(&bare(word).as_str()))
-                });
+                && part
+                    .iter()
+                    .any(|word| grammars.iter().any(|grammar| grammar.pronouns.contains(&bare(word).as_str())));
             // "and when was it replaced" says nothing without the question before it.
-            if refers || index > 0 && part.len() < 4 {
-                format!("{text}? ({topic})")
-            } else {
-                format!("{text}?")
-            }
+            if refers || index > 0 && part.len() < 4 { format!("{text}? ({topic})") } else { format!("{text}?") }
         })
         .collect()
 }
@@ -355,8 +302,7 @@ fn sides(question: &str, grammars: &[&Grammar]) -> Option<Vec<String>> {
     }
     for versus in [" versus ", " vs. ", " vs "] {
         if let Some(cut) = lower.find(versus)
-            && let (Some(left), Some(right)) =
-                (question.get(..cut), question.get(cut + versus.len()..))
+            && let (Some(left), Some(right)) = (question.get(..cut), question.get(cut + versus.len()..))
         {
             return both(left, right);
         }
@@ -366,8 +312,7 @@ fn sides(question: &str, grammars: &[&Grammar]) -> Option<Vec<String>> {
 
 fn both(left: &str, right: &str) -> Option<Vec<String>> {
     let clean = |side: &str| {
-        side.trim_matches(|c: char| c.is_whitespace() || matches!(c, '?' | '.' | ',' | ':' | '？'))
-            .to_owned()
+        side.trim_matches(|c: char| c.is_whitespace() || matches!(c, '?' | '.' | ',' | ':' | '？')).to_owned()
     };
     let (left, right) = (clean(left), clean(right));
     let usable = |side: &str| has_words(side) && side.split(' ').count() <= 20;
@@ -391,29 +336,16 @@ fn attributes(question: &str) -> Option<Vec<String>> {
     names[0] = GRAMMARS[0]
         .articles
         .iter()
-        .find_map(|article| {
-            opening
-                .rsplit_once(&format!(" {article} "))
-                .map(|(_, name)| name)
-        })
+        .find_map(|article| opening.rsplit_once(&format!(" {article} ")).map(|(_, name)| name))
         .unwrap_or_else(|| opening.rsplit(' ').next().unwrap_or(opening));
-    if names
-        .iter()
-        .any(|name| !has_words(name) || name.split(' ').count() > 3)
-    {
+    if names.iter().any(|name| !has_words(name) || name.split(' ').count() > 3) {
         return None;
     }
-    Some(
-        names
-            .into_iter()
-            .map(|name| format!("{name} of {subject}?"))
-            .collect(),
-    )
+    Some(names.into_iter().map(|name| format!("{name} of {subject}?")).collect())
 }
 
 fn bare(word: &str) -> String {
-    word.trim_matches(|c: char| !c.is_alphanumeric())
-        .to_lowercase()
+    word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
 }
 
 fn has_words(text: &str) -> bool {
@@ -445,64 +377,35 @@ mod tests {
 
     #[test]
     fn joined_questions_are_taken_apart() {
-        assert_eq!(
-            of("en", "Who signed?  When was it paid?\nWhy?"),
-            ["Who signed?", "When was it paid?", "Why?"]
-        );
+        assert_eq!(of("en", "Who signed?  When was it paid?\nWhy?"), ["Who signed?", "When was it paid?", "Why?"]);
         assert_eq!(
             of("en", "Who designed the lock gate and when was it replaced?"),
-            [
-                "Who designed the lock gate?",
-                "when was it replaced? (Who designed the lock gate)"
-            ]
+            ["Who designed the lock gate?", "when was it replaced? (Who designed the lock gate)"]
         );
         assert_eq!(
-            of(
-                "en",
-                "What is the test pressure; who measured the leak rate?"
-            ),
+            of("en", "What is the test pressure; who measured the leak rate?"),
             ["What is the test pressure?", "who measured the leak rate?"]
         );
         assert_eq!(
-            of(
-                "de",
-                "Wer hat das Tor gebaut und wann wurde die Pumpe geprüft?"
-            ),
+            of("de", "Wer hat das Tor gebaut und wann wurde die Pumpe geprüft?"),
             ["Wer hat das Tor gebaut?", "wann wurde die Pumpe geprüft?"]
         );
-        assert_eq!(
-            of("zh", "谁批准了预算？什么时候批准的？"),
-            ["谁批准了预算？", "什么时候批准的？"]
-        );
+        assert_eq!(of("zh", "谁批准了预算？什么时候批准的？"), ["谁批准了预算？", "什么时候批准的？"]);
     }
 
     #[test]
     fn words_around_questions_keep_the_whole_first() {
         let steps = of("en", "Who signed? Who paid? I need this for the audit.");
-        assert_eq!(
-            steps,
-            [
-                "Who signed? Who paid? I need this for the audit.",
-                "Who signed?",
-                "Who paid?"
-            ]
-        );
+        assert_eq!(steps, ["Who signed? Who paid? I need this for the audit.", "Who signed?", "Who paid?"]);
     }
 
     #[test]
     fn comparisons_attributes_and_points_ask_for_each() {
         assert_eq!(
             of("en", "Compare the SAT protocol with the FAT protocol."),
-            [
-                "Compare the SAT protocol with the FAT protocol.",
-                "the SAT protocol?",
-                "the FAT protocol?"
-            ]
+            ["Compare the SAT protocol with the FAT protocol.", "the SAT protocol?", "the FAT protocol?"]
         );
-        assert_eq!(
-            of("und", "Unterschied zwischen A1 und B2?")[1..],
-            ["A1?", "B2?"]
-        );
+        assert_eq!(of("und", "Unterschied zwischen A1 und B2?")[1..], ["A1?", "B2?"]);
         assert_eq!(
             of("en", "What are the height, width and weight of the gate?"),
             [
@@ -522,10 +425,7 @@ mod tests {
     fn odd_input_is_one_step() {
         assert_eq!(of("en", "?!?"), ["?!?"]);
         assert_eq!(of("en", "  "), [""]);
-        assert_eq!(
-            of("en", "e.g. http://a.b/?q=1&x=what and nothing"),
-            ["e.g. http://a.b/?q=1&x=what and nothing"]
-        );
+        assert_eq!(of("en", "e.g. http://a.b/?q=1&x=what and nothing"), ["e.g. http://a.b/?q=1&x=what and nothing"]);
     }
 
     proptest! {

@@ -124,11 +124,7 @@ impl Report {
         if self.state == RunState::Abstained.as_str() {
             out.push_str("**No answer.** Nothing that was searched answers the question well enough to be quoted.\n\n");
         } else if self.claims.is_empty() {
-            let _ = writeln!(
-                out,
-                "There is no answer yet: the run is {}.\n",
-                escaped_line(&self.state)
-            );
+            let _ = writeln!(out, "There is no answer yet: the run is {}.\n", escaped_line(&self.state));
         } else {
             out.push_str("## Answer\n\n");
             self.push_claims(&mut out);
@@ -149,10 +145,7 @@ impl Report {
     }
 
     fn push_claims(&self, out: &mut String) {
-        let several = self
-            .claims
-            .iter()
-            .any(|claim| claim.question != self.question);
+        let several = self.claims.iter().any(|claim| claim.question != self.question);
         let mut asked = "";
         for claim in &self.claims {
             if several && claim.question != asked {
@@ -178,22 +171,13 @@ impl Report {
                 if let Some(page) = citation.page {
                     let _ = write!(out, ", page {page}");
                 }
-                let _ = writeln!(
-                    out,
-                    ", characters {} to {}\n",
-                    citation.span.start, citation.span.end
-                );
+                let _ = writeln!(out, ", characters {} to {}\n", citation.span.start, citation.span.end);
             }
         }
     }
 
     fn push_searched(&self, out: &mut String) {
-        let Searched {
-            documents,
-            passages,
-            sentences,
-            questions,
-        } = &self.searched;
+        let Searched { documents, passages, sentences, questions } = &self.searched;
         let _ = writeln!(
             out,
             "## What was searched\n\n{documents} documents could have answered; {passages} passages were read and {sentences} sentences weighed.\n"

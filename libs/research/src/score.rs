@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of a sentence beside its words. All but `logit`'s sum lie in 0 to 1.
+/// What is known of a sentence beside its words. Values lie in 0 to 1 unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Features {
     /// Cosine between question and sentence, below 0 as 0; `None` when the model does not know the language.
@@ -17,6 +17,10 @@ pub struct Features {
     pub length: f32,
     /// 1 when it asks instead of telling.
     pub asks: f32,
+    /// 1 for what is no sentence: a heading, a line of a letter's head. Rows of tables are none of these.
+    pub fragment: f32,
+    /// 1 when it has what the question wants (a number, a name), -1 when it has not, 0 when the question wants neither.
+    pub kind: f32,
 }
 
 /// Weights of a logistic regression over [`Features`], fitted on questions with known excerpts.
@@ -37,18 +41,24 @@ pub struct Weights {
     pub length: f32,
     /// Of asking.
     pub asks: f32,
+    /// Of being a fragment.
+    pub fragment: f32,
+    /// Of having what the question wants.
+    pub kind: f32,
 }
 
 impl Default for Weights {
     fn default() -> Self {
         Self {
             bias: -9.7,
-            cosine: 2.3,
-            coverage: 2.2,
-            context: 0.4,
-            rank: 6.3,
-            length: 0.6,
-            asks: -1.0,
+            cosine: 2.5,
+            coverage: 2.1,
+            context: 0.5,
+            rank: 5.6,
+            length: 0.5,
+            asks: -2.0,
+            fragment: -1.0,
+            kind: 0.5,
         }
     }
 }
@@ -66,6 +76,8 @@ impl Weights {
             + self.rank * features.rank
             + self.length * features.length
             + self.asks * features.asks
+            + self.fragment * features.fragment
+            + self.kind * features.kind
     }
 }
 
@@ -97,9 +109,9 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             weights: Weights::default(),
-            answerable: 0.35,
-            drop: 1.25,
-            attraction: 0.4,
+            answerable: 0.43,
+            drop: 1.5,
+            attraction: 0.2,
             redundancy: 1.0,
             sentences_per_step: 8,
             sentences: 20,
@@ -125,11 +137,7 @@ pub(crate) fn cosine(left: &[f32], right: &[f32]) -> f32 {
     if left.len() != right.len() {
         return 0.0;
     }
-    left.iter()
-        .zip(right)
-        .map(|(a, b)| a * b)
-        .sum::<f32>()
-        .clamp(-1.0, 1.0)
+    left.iter().zip(right).map(|(a, b)| a * b).sum::<f32>().clamp(-1.0, 1.0)
 }
 
 #[cfg(test)]
@@ -147,28 +155,11 @@ mod tests {
     #[test]
     fn better_features_score_higher() {
         let weights = Weights::default();
-        let weak = Features {
-            cosine: Some(0.2),
-            coverage: 0.1,
-            context: 0.2,
-            rank: 0.3,
-            length: 1.0,
-            asks: 0.0,
-        };
-        let strong = Features {
-            cosine: Some(0.7),
-            coverage: 0.8,
-            context: 0.9,
-            rank: 0.9,
-            length: 1.0,
-            asks: 0.0,
-        };
+        let weak =
+            Features { cosine: Some(0.2), coverage: 0.1, context: 0.2, rank: 0.3, length: 1.0, ..Features::default() };
+        let strong =
+            Features { cosine: Some(0.7), coverage: 0.8, context: 0.9, rank: 0.9, length: 1.0, ..Features::default() };
         assert!(weights.logit(&strong) > weights.logit(&weak));
-        assert!(
-            weights.logit(&Features {
-                asks: 1.0,
-                ..strong
-            }) < weights.logit(&strong)
-        );
+        assert!(weights.logit(&Features { asks: 1.0, ..strong }) < weights.logit(&strong));
     }
 }
