@@ -104,12 +104,3 @@ alter table carrel.audit_entry enable row level security;
 create policy workspace_wall on carrel.audit_entry to carrel_app
     using (workspace_id = carrel.current_workspace()) with check (workspace_id = carrel.current_workspace());
 grant select, insert on carrel.audit_entry to carrel_app;
-
--- Readiness compares the ledger of migrations with what the program knows.
-do $$
-begin
-    if to_regclass('public._sqlx_migrations') is not null then
-        grant select on public._sqlx_migrations to carrel_app;
-    end if;
-end
-$$;

@@ -57,6 +57,7 @@ create unique index job_unique_key on carrel.job (workspace_id, kind, unique_key
     where unique_key is not null and state in ('blocked', 'available', 'running');
 create index job_list on carrel.job (workspace_id, id);
 create index job_parent on carrel.job (parent_id) where parent_id is not null;
+create index job_replay on carrel.job (replay_of) where replay_of is not null;
 
 -- Executions that did not complete. One that did is told by its job's row.
 create table carrel.job_attempt (

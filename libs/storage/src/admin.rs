@@ -60,12 +60,31 @@ impl Admin {
         Ok(Self { pool })
     }
 
+    /// Makes the database `name` when it does not exist; `url` names another one of the same server.
+    pub async fn ensure_database(url: &str, name: &str) -> Result<(), StorageError> {
+        let admin = Self::connect(url).await?;
+        let known: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(name)
+            .fetch_one(&admin.pool)
+            .await?;
+        if !known {
+            let quoted: String = sqlx::query_scalar("select quote_ident($1)").bind(name).fetch_one(&admin.pool).await?;
+            sqlx::raw_sql(AssertSqlSafe(format!("create database {quoted}"))).execute(&admin.pool).await?;
+        }
+        admin.close().await;
+        Ok(())
+    }
+
     /// Brings the schema to what this program needs. Concurrent callers wait for each other.
     pub async fn migrate(&self) -> Result<(), StorageError> {
         // The ledger of migrations lies in the public schema, where it was before the schema existed.
         let mut connection = self.pool.acquire().await?;
         sqlx::query("set search_path to public").execute(&mut *connection).await?;
         let result = MIGRATIONS.run(&mut *connection).await;
+        if result.is_ok() {
+            // Readiness compares the ledger with what a program knows; it is made before the first migration runs.
+            sqlx::query("grant select on public._sqlx_migrations to carrel_app").execute(&mut *connection).await?;
+        }
         sqlx::query("set search_path to carrel, public").execute(&mut *connection).await?;
         Ok(result?)
     }

@@ -1,0 +1,83 @@
+//! carrel-ai: the queue that needs the model, and the internal endpoint that embeds queries for the API.
+
+use crate::api::serve_metrics;
+use crate::error::{AssemblyError, io};
+use crate::health::{watch_model, watch_parts, watch_queue};
+use crate::parts::{Parts, local_embedder, operations, unused_tokens};
+use crate::worker;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use carrel_domain::job::QueueName;
+use carrel_inference::wire::{EmbeddingsRequest, EmbeddingsResponse};
+use carrel_inference::{Embedder, InputKind};
+use carrel_runtime::config::Settings;
+use carrel_runtime::health::Registry;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of a request to the internal endpoint.
+const BODY: usize = 8 << 20;
+/// Texts of a request to the internal endpoint.
+const INPUTS: usize = 1_024;
+
+/// Runs carrel-ai until `stop` is cancelled and its jobs have ended or were given back.
+pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationToken) -> Result<(), AssemblyError> {
+    let parts = Parts::new(settings, "carrel-ai")?;
+    let health = Registry::new();
+    watch_parts(&health, &parts);
+    let embedder = local_embedder(settings).await?;
+    watch_model(&health, Arc::clone(&embedder));
+    let operations = operations(settings, &parts, Arc::clone(&embedder), unused_tokens()?);
+    let worker = worker::build(settings, operations, &[(QueueName::Ai, concurrency)])?;
+    watch_queue(&health, Some(worker.health()));
+    let metrics = serve_metrics(settings, &health, &stop).await?;
+    let address = settings.ai.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(io(format!("ai.listen: {address} cannot be listened on")))?;
+    tracing::info!(%address, "queries are embedded here");
+    let endpoint = tokio::spawn(
+        axum::serve(listener, router(embedder)).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future(),
+    );
+    worker.run(stop).await?;
+    endpoint.abort();
+    parts.database.close().await;
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
+    Ok(())
+}
+
+fn router(embedder: Arc<dyn Embedder>) -> Router {
+    Router::new()
+        .route("/v1/embeddings", post(embed))
+        .route("/health/live", get(async || "alive\n"))
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(embedder)
+}
+
+type Refusal = (StatusCode, Json<serde_json::Value>);
+
+async fn embed(
+    State(embedder): State<Arc<dyn Embedder>>,
+    Json(request): Json<EmbeddingsRequest>,
+) -> Result<Json<EmbeddingsResponse>, Refusal> {
+    let refuse = |status: StatusCode, kind: &str, message: String| {
+        (status, Json(serde_json::json!({ "error": { "type": kind, "message": message } })))
+    };
+    let kind = request.input_type.unwrap_or(InputKind::Passage);
+    let inputs = request.into_inputs();
+    if inputs.is_empty() || inputs.len() > INPUTS {
+        let message = format!("send 1 to {INPUTS} inputs");
+        return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", message));
+    }
+    match embedder.embed(&inputs, kind).await {
+        Ok(vectors) => Ok(Json(EmbeddingsResponse::new(embedder.space(), vectors))),
+        Err(error) if error.is_retryable() => {
+            Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "server_error", error.to_string()))
+        }
+        Err(error) => Err(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", error.to_string())),
+    }
+}

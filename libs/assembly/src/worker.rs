@@ -1,0 +1,134 @@
+//! carrel-worker: queues.
+
+use crate::api::serve_metrics;
+use crate::error::AssemblyError;
+use crate::health::{watch_model, watch_parts, watch_queue};
+use crate::parts::{Parts, operations, remote_embedder, scratch, unused_tokens};
+use carrel_domain::WorkerId;
+use carrel_domain::job::QueueName;
+use carrel_extract::{Sandbox, SandboxConfig};
+use carrel_operations::Operations;
+use carrel_pipeline::Pipeline;
+use carrel_queue::{ClaimedJob, RedisOptions, Transport, Worker, WorkerBuilder};
+use carrel_runtime::config::Settings;
+use carrel_runtime::health::Registry;
+use carrel_runtime::telemetry;
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Runs carrel-worker until `stop` is cancelled and its jobs have ended or were given back.
+pub async fn run_worker(
+    settings: &Settings,
+    queues: &[(QueueName, usize)],
+    stop: CancellationToken,
+) -> Result<(), AssemblyError> {
+    let parts = Parts::new(settings, "carrel-worker")?;
+    let health = Registry::new();
+    watch_parts(&health, &parts);
+    let embedder = remote_embedder(settings).await?;
+    if queues.iter().any(|(queue, _)| *queue == QueueName::Ai) {
+        watch_model(&health, Arc::clone(&embedder));
+    }
+    let operations = operations(settings, &parts, embedder, unused_tokens()?);
+    let worker = build(settings, operations, queues)?;
+    watch_queue(&health, Some(worker.health()));
+    let metrics = serve_metrics(settings, &health, &stop).await?;
+    worker.run(stop).await?;
+    parts.database.close().await;
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
+    Ok(())
+}
+
+/// A worker over `operations` for these queues.
+pub(crate) fn build(
+    settings: &Settings,
+    operations: Operations,
+    queues: &[(QueueName, usize)],
+) -> Result<Worker, AssemblyError> {
+    let mut sandbox = SandboxConfig::for_current_program()?;
+    sandbox.wall = Duration::from_secs(settings.extract.wall_seconds);
+    sandbox.cpu_seconds = settings.extract.cpu_seconds;
+    sandbox.memory_bytes = settings.extract.memory_bytes;
+    sandbox.limits.output_bytes = settings.extract.output_bytes;
+    let pipeline = Pipeline::new(operations.clone(), Sandbox::new(sandbox), scratch()?);
+    let transport = match &settings.redis.url {
+        Some(url) => {
+            let mut options = RedisOptions::new(url.expose_secret());
+            options.prefix.clone_from(&settings.redis.prefix);
+            Transport::Redis(options)
+        }
+        None => Transport::Postgres,
+    };
+    let host = std::env::var("HOSTNAME").unwrap_or_default();
+    let builder = WorkerBuilder::new(operations.database.clone(), WorkerId(operations.ids.new_id()))
+        .queues(queues.iter().copied())
+        .transport(transport)
+        .lease(settings.jobs.lease())
+        .drain(settings.jobs.drain())
+        .span(job_span)
+        .described(host, env!("CARGO_PKG_VERSION"));
+    Ok(pipeline.register(builder).build()?)
+}
+
+/// A job's span continues the trace of the request that asked for it.
+fn job_span(job: &ClaimedJob) -> tracing::Span {
+    let span = tracing::info_span!(
+        "job",
+        otel.name = %format_args!("job {}", job.kind),
+        otel.kind = "consumer",
+        job = %job.id,
+        kind = %job.kind,
+        attempt = job.attempt,
+        workspace = %job.workspace,
+    );
+    telemetry::span_with_parent(span, job.traceparent.as_deref())
+}
+
+/// Reads `ingest=4,notify=2`; a queue without a number serves one job at a time.
+pub fn parse_queues(text: &str) -> Result<Vec<(QueueName, usize)>, AssemblyError> {
+    let wrong = |problem: String| AssemblyError::Setting { key: "queues", problem };
+    let mut queues = Vec::new();
+    for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let (name, number) = entry.split_once('=').unwrap_or((entry, "1"));
+        let queue: QueueName = name.trim().parse().map_err(|error: carrel_domain::job::UnknownQueue| wrong(error.to_string()))?;
+        let number = number.trim().parse().map_err(|_| wrong(format!("{entry:?} does not end in a number")))?;
+        if number > 1_000 {
+            return Err(wrong(format!("{entry:?}: at most 1,000 jobs at a time")));
+        }
+        queues.push((queue, number));
+    }
+    if queues.is_empty() {
+        return Err(wrong("name at least one queue, for example ingest=4".to_owned()));
+    }
+    Ok(queues)
+}
+
+/// The queues of the settings, without those that another kind of process serves.
+pub(crate) fn configured_queues(
+    settings: &Settings,
+    serves: impl Fn(QueueName) -> bool,
+) -> Result<Vec<(QueueName, usize)>, AssemblyError> {
+    let list: Vec<String> = settings.jobs.queues.iter().map(|(name, number)| format!("{name}={number}")).collect();
+    let mut queues = parse_queues(&list.join(","))?;
+    queues.retain(|(queue, number)| serves(*queue) && *number > 0);
+    Ok(queues)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_queues;
+    use carrel_domain::job::QueueName;
+
+    #[test]
+    fn queues_are_read_with_their_numbers() {
+        let queues = parse_queues("ingest=4, notify=2,ai").unwrap();
+        assert_eq!(queues, [(QueueName::Ingest, 4), (QueueName::Notify, 2), (QueueName::Ai, 1)]);
+        for bad in ["", "mail=1", "ingest=x", "ingest=-1", "ingest=100000"] {
+            assert!(parse_queues(bad).is_err(), "{bad}");
+        }
+    }
+}

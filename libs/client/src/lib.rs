@@ -1,0 +1,361 @@
+//! A typed client of the REST API, for the command and for tests.
+//!
+//! Invariants: the secret is sent to the token endpoint only; a token is renewed before it ends; a problem arrives as
+//! [`ClientError::Problem`] with its code, never as bare text.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), carrel_client::ClientError> {
+//! let credentials = carrel_client::Credentials {
+//!     url: "http://127.0.0.1:8080".to_owned(),
+//!     client_id: "0199d2a0-0000-7000-8000-000000000000".to_owned(),
+//!     client_secret: "…".to_owned().into(),
+//! };
+//! let client = carrel_client::Client::new(credentials)?;
+//! for collection in client.collections(None).await? {
+//!     assert!(!collection.name.is_empty());
+//! }
+//! # Ok(()) }
+//! ```
+
+mod events;
+
+pub use events::RunEvents;
+
+use carrel_domain::{CollectionId, DocumentId, JobId, RunId, VersionId};
+use carrel_wire::{
+    CollectionBody, DocumentBody, JobBody, JobPageBody, NewCollectionBody, Page, ProblemBody, QuestionBody, RetryBody,
+    RunBody, RunPageBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use tokio_util::io::ReaderStream;
+
+/// What a client shows to get a token.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Address of the server, without a slash at the end.
+    pub url: String,
+    /// The client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server cannot be reached, or the connection broke.
+    #[error("{url} does not answer")]
+    Unreachable {
+        /// Address of the server.
+        url: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// The server refused the client or its secret.
+    #[error("the server does not accept the client: {0}")]
+    Unauthorized(String),
+    /// The server refused the request.
+    #[error("{}: {}", .0.title, .0.detail)]
+    Problem(Box<ProblemBody>),
+    /// The answer is not what the API promises.
+    #[error("the answer of {url} is not understood (status {status})")]
+    Protocol {
+        /// Address that was asked.
+        url: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// A local file cannot be read.
+    #[error("{path} cannot be read")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl ClientError {
+    /// The code of a problem.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Problem(problem) => Some(&problem.code),
+            _ => None,
+        }
+    }
+}
+
+struct Token {
+    value: SecretString,
+    until: Instant,
+}
+
+/// What is sent along with a file.
+#[derive(Clone, Debug, Default)]
+pub struct UploadFields {
+    /// Name of the file for the server.
+    pub file_name: String,
+    /// The sender's own id.
+    pub external_id: Option<String>,
+    /// Title to show.
+    pub title: Option<String>,
+    /// The sender's own fields.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// A connection to one server as one client.
+pub struct Client {
+    http: reqwest::Client,
+    credentials: Credentials,
+    token: Mutex<Option<Token>>,
+}
+
+impl Client {
+    /// Prepares a client; nothing is contacted yet.
+    pub fn new(credentials: Credentials) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .user_agent(concat!("carrel/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|source| ClientError::Unreachable { url: credentials.url.clone(), source })?;
+        Ok(Self { http, credentials, token: Mutex::new(None) })
+    }
+
+    /// Address of the server.
+    pub fn url(&self) -> &str {
+        &self.credentials.url
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        ClientError::Unreachable { url: self.credentials.url.clone(), source }
+    }
+
+    async fn bearer(&self) -> Result<SecretString, ClientError> {
+        let mut token = self.token.lock().await;
+        if let Some(known) = &*token
+            && known.until > Instant::now()
+        {
+            return Ok(known.value.clone());
+        }
+        let url = format!("{}/oauth/token", self.credentials.url);
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.credentials.client_id),
+            ("client_secret", self.credentials.client_secret.expose_secret()),
+        ];
+        let answer = self.http.post(&url).form(&form).send().await.map_err(|error| self.unreachable(error))?;
+        let status = answer.status();
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(ClientError::Unauthorized("its id or its secret is wrong, or it was revoked".to_owned()));
+        }
+        let body: TokenBody =
+            answer.json().await.map_err(|_| ClientError::Protocol { url, status: status.as_u16() })?;
+        // Renewed a little early, so that no request travels with a token that ends on the way.
+        let lifetime = Duration::from_secs(body.expires_in.saturating_sub(30));
+        let value: SecretString = body.access_token.into();
+        *token = Some(Token { value: value.clone(), until: Instant::now() + lifetime });
+        Ok(value)
+    }
+
+    async fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, ClientError> {
+        let bearer = self.bearer().await?;
+        let url = format!("{}{path}", self.credentials.url);
+        Ok(self.http.request(method, url).bearer_auth(bearer.expose_secret()))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let url = answer.url().to_string();
+        match answer.json::<ProblemBody>().await {
+            Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
+            Err(_) => Err(ClientError::Protocol { url, status: status.as_u16() }),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let answer = self.send(request).await?;
+        let (url, status) = (answer.url().to_string(), answer.status().as_u16());
+        answer.json().await.map_err(|_| ClientError::Protocol { url, status })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
+        let request = self.request(Method::GET, path).await?.query(query);
+        self.read(request).await
+    }
+
+    async fn all_pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Vec<T>, ClientError> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = query.to_vec();
+            query.push(("limit", "200".to_owned()));
+            query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+            let page: Page<T> = self.get(path, &query).await?;
+            items.extend(page.items);
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// Every collection, or the one of this name.
+    pub async fn collections(&self, name: Option<&str>) -> Result<Vec<CollectionBody>, ClientError> {
+        let query: Vec<(&str, String)> = name.map(|name| ("name", name.to_owned())).into_iter().collect();
+        self.all_pages("/api/v1/collections", &query).await
+    }
+
+    /// Makes a collection.
+    pub async fn create_collection(&self, name: &str) -> Result<CollectionBody, ClientError> {
+        let body = NewCollectionBody { name: name.to_owned(), description: String::new() };
+        let request = self.request(Method::POST, "/api/v1/collections").await?.json(&body);
+        self.read(request).await
+    }
+
+    /// Deletes a collection.
+    pub async fn delete_collection(&self, id: CollectionId) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, &format!("/api/v1/collections/{id}")).await?;
+        self.send(request).await.map(|_| ())
+    }
+
+    /// Every document of a collection.
+    pub async fn documents(&self, collection: CollectionId) -> Result<Vec<DocumentBody>, ClientError> {
+        self.all_pages(&format!("/api/v1/collections/{collection}/documents"), &[]).await
+    }
+
+    /// One document.
+    pub async fn document(&self, id: DocumentId) -> Result<DocumentBody, ClientError> {
+        self.get(&format!("/api/v1/documents/{id}"), &[]).await
+    }
+
+    /// Versions of a document, newest first.
+    pub async fn versions(&self, id: DocumentId) -> Result<Vec<VersionBody>, ClientError> {
+        self.get(&format!("/api/v1/documents/{id}/versions"), &[("limit", "200".to_owned())]).await
+    }
+
+    /// One version with its document.
+    pub async fn version(&self, id: VersionId) -> Result<VersionPageBody, ClientError> {
+        self.get(&format!("/api/v1/versions/{id}"), &[]).await
+    }
+
+    /// A part of a version's text, in code points.
+    pub async fn text(&self, id: VersionId, start: u32, end: Option<u32>) -> Result<TextBody, ClientError> {
+        let mut query = vec![("start", start.to_string())];
+        query.extend(end.map(|end| ("end", end.to_string())));
+        self.get(&format!("/api/v1/versions/{id}/text"), &query).await
+    }
+
+    /// Sends a file, streamed.
+    pub async fn upload_file(
+        &self,
+        collection: CollectionId,
+        path: &Path,
+        fields: UploadFields,
+    ) -> Result<UploadBody, ClientError> {
+        let failed = |source| ClientError::File { path: path.display().to_string(), source };
+        let file = tokio::fs::File::open(path).await.map_err(failed)?;
+        let length = file.metadata().await.map_err(failed)?.len();
+        let body = reqwest::Body::wrap_stream(ReaderStream::new(file));
+        self.upload(collection, reqwest::multipart::Part::stream_with_length(body, length), fields).await
+    }
+
+    /// Sends bytes as a file.
+    pub async fn upload_bytes(
+        &self,
+        collection: CollectionId,
+        bytes: Vec<u8>,
+        fields: UploadFields,
+    ) -> Result<UploadBody, ClientError> {
+        self.upload(collection, reqwest::multipart::Part::bytes(bytes), fields).await
+    }
+
+    async fn upload(
+        &self,
+        collection: CollectionId,
+        part: reqwest::multipart::Part,
+        fields: UploadFields,
+    ) -> Result<UploadBody, ClientError> {
+        let mut form = reqwest::multipart::Form::new();
+        let metadata = fields.metadata.map(|metadata| Value::Object(metadata).to_string());
+        for (name, value) in
+            [("external_id", fields.external_id), ("title", fields.title), ("metadata", metadata)]
+        {
+            if let Some(value) = value {
+                form = form.text(name, value);
+            }
+        }
+        let form = form.part("file", part.file_name(fields.file_name));
+        let path = format!("/api/v1/collections/{collection}/documents");
+        let request = self.request(Method::POST, &path).await?.multipart(form);
+        self.read(request).await
+    }
+
+    /// Searches.
+    pub async fn search(&self, body: &SearchBody) -> Result<SearchAnswerBody, ClientError> {
+        let request = self.request(Method::POST, "/api/v1/search").await?.json(body);
+        self.read(request).await
+    }
+
+    /// Asks a question.
+    pub async fn ask(&self, body: &QuestionBody) -> Result<RunBody, ClientError> {
+        let request = self.request(Method::POST, "/api/v1/research").await?.json(body);
+        self.read(request).await
+    }
+
+    /// A run with all that it has produced so far.
+    pub async fn run(&self, id: RunId) -> Result<RunPageBody, ClientError> {
+        self.get(&format!("/api/v1/research/{id}"), &[]).await
+    }
+
+    /// What happens in a run, until it ends.
+    pub async fn watch(&self, id: RunId, after: i64) -> Result<RunEvents, ClientError> {
+        let request = self.request(Method::GET, &format!("/api/v1/research/{id}/events")).await?;
+        let answer = self.send(request.header("last-event-id", after.to_string())).await?;
+        Ok(RunEvents::new(answer, self.credentials.url.clone()))
+    }
+
+    /// The newest jobs.
+    pub async fn jobs(&self, query: &[(&str, String)]) -> Result<Page<JobBody>, ClientError> {
+        self.get("/api/v1/jobs", query).await
+    }
+
+    /// A job that explains itself.
+    pub async fn job(&self, id: JobId) -> Result<JobPageBody, ClientError> {
+        self.get(&format!("/api/v1/jobs/{id}"), &[]).await
+    }
+
+    /// Runs a job again.
+    pub async fn retry_job(&self, id: JobId) -> Result<RetryBody, ClientError> {
+        let request = self.request(Method::POST, &format!("/api/v1/jobs/{id}/retry")).await?;
+        self.read(request).await
+    }
+
+    /// Cancels a job.
+    pub async fn cancel_job(&self, id: JobId) -> Result<(), ClientError> {
+        let request = self.request(Method::POST, &format!("/api/v1/jobs/{id}/cancel")).await?;
+        self.send(request).await.map(|_| ())
+    }
+
+    /// What the server says of its health; does not need a token.
+    pub async fn readiness(&self) -> Result<(bool, Value), ClientError> {
+        let url = format!("{}/health/ready", self.credentials.url);
+        let answer = self.http.get(&url).send().await.map_err(|error| self.unreachable(error))?;
+        let status = answer.status();
+        let body = answer.json().await.map_err(|_| ClientError::Protocol { url, status: status.as_u16() })?;
+        Ok((status.is_success(), body))
+    }
+}

@@ -1,0 +1,33 @@
+//! carrel-api: the REST API and the web page.
+
+use anyhow::Result;
+use carrel_runtime::config::{Settings, Sources};
+use carrel_runtime::{lifecycle, telemetry};
+use clap::Parser;
+use std::path::PathBuf;
+
+/// The REST API and the web page of Carrel. Every setting is described in config/base.yaml.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Folder with <environment>.yaml (else CARREL_CONFIG_DIR, else /etc/carrel).
+    #[arg(long)]
+    config_dir: Option<PathBuf>,
+    /// One more settings file, stronger than the folder's.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
+    let settings = Settings::load(&sources)?;
+    // Requests wait for the database far more than they compute.
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
+        let telemetry = telemetry::init("carrel-api", &settings.telemetry)?;
+        let stop = lifecycle::stop_on_signal()?;
+        let ended = carrel_assembly::run_api(&settings, stop).await;
+        telemetry.shutdown().await;
+        Ok(ended?)
+    })
+}

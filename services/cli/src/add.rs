@@ -1,0 +1,283 @@
+//! `carrel add`
+
+use crate::output;
+use anyhow::{Context, Result, bail};
+use carrel_client::{Client, ClientError, UploadFields};
+use carrel_domain::{CollectionId, JobId};
+use carrel_wire::{CollectionBody, UploadBody, UploadOutcome};
+use clap::{Args, ValueHint};
+use futures::stream::{self, StreamExt};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Files that travel at the same time.
+const PARALLEL: usize = 4;
+
+#[derive(Args)]
+pub(crate) struct Add {
+    /// Files and folders. A folder is read with its subfolders; hidden files are left out. A document is known by its
+    /// path below the folder that was named, so a file at the same place of a second folder is its next version.
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    /// Name of the collection; made when it does not exist.
+    #[arg(long, short, default_value = "library")]
+    collection: String,
+    /// Wait until everything is searchable.
+    #[arg(long, short)]
+    wait: bool,
+}
+
+/// A file with the name under which the server keeps it.
+struct Source {
+    path: PathBuf,
+    external_id: String,
+}
+
+#[derive(Serialize)]
+struct Line {
+    path: PathBuf,
+    #[serde(flatten)]
+    result: Outcome,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+enum Outcome {
+    Created { document_id: String, version_id: String },
+    Revised { document_id: String, version_id: String },
+    Unchanged,
+    Failed { reason: String },
+}
+
+impl Add {
+    pub(crate) async fn run(&self, client: &Client, json: bool) -> Result<ExitCode> {
+        let sources = self.sources()?;
+        if sources.is_empty() {
+            bail!("there is no file in what was named (hidden files are left out)");
+        }
+        let collection = collection(client, &self.collection).await?;
+        let known = known(client, collection.id).await?;
+        let bar = output::bar(sources.len() as u64, !json);
+        bar.set_prefix("adding");
+        let mut results: Vec<(&Source, Result<Option<UploadBody>>)> = Vec::with_capacity(sources.len());
+        for round in rounds(&sources) {
+            let uploads = stream::iter(round.into_iter().map(|source| {
+                let (bar, known) = (&bar, &known);
+                async move {
+                    let result = send(client, collection.id, source, known).await;
+                    bar.inc(1);
+                    bar.set_message(source.external_id.clone());
+                    (source, result)
+                }
+            }));
+            results.extend(uploads.buffered(PARALLEL).collect::<Vec<_>>().await);
+        }
+        bar.finish_and_clear();
+
+        let mut lines = Vec::with_capacity(results.len());
+        let mut jobs: Vec<(usize, JobId)> = Vec::new();
+        for (source, result) in results {
+            let result = match result {
+                Ok(None) => Outcome::Unchanged,
+                Ok(Some(body)) => {
+                    jobs.extend(body.job_id.map(|job| (lines.len(), job)));
+                    outcome(&body)
+                }
+                Err(error) => Outcome::Failed { reason: reason(&error) },
+            };
+            lines.push(Line { path: source.path.clone(), result });
+        }
+        if self.wait {
+            wait(client, &mut lines, &jobs, !json).await?;
+        }
+        report(&collection, &lines, self.wait, json)
+    }
+
+    fn sources(&self) -> Result<Vec<Source>> {
+        let mut sources = Vec::new();
+        for path in &self.paths {
+            let information =
+                std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            if information.is_dir() {
+                walk(path, path, &mut sources)?;
+            } else {
+                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+                sources.push(Source { path: path.clone(), external_id: name });
+            }
+        }
+        Ok(sources)
+    }
+}
+
+/// Files that become versions of one document must arrive in their order; all others may travel together.
+fn rounds(sources: &[Source]) -> Vec<Vec<&Source>> {
+    let mut rounds: Vec<Vec<&Source>> = Vec::new();
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for source in sources {
+        let round = seen.entry(&source.external_id).or_default();
+        if rounds.len() <= *round {
+            rounds.push(Vec::new());
+        }
+        rounds[*round].push(source);
+        *round += 1;
+    }
+    rounds
+}
+
+fn walk(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> Result<()> {
+    let read = std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let mut entries = read.collect::<Result<Vec<_>, _>>()?;
+    // The same folder gives the same order, so a revised file follows the one that it revises.
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let path = entry.path();
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            walk(root, &path, sources)?;
+        } else if kind.is_file() {
+            let below = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            sources.push(Source { path, external_id: below });
+        }
+    }
+    Ok(())
+}
+
+/// The collection of that name, made when there is none.
+pub(crate) async fn collection(client: &Client, name: &str) -> Result<CollectionBody> {
+    if let Some(found) = client.collections(Some(name)).await?.pop() {
+        return Ok(found);
+    }
+    match client.create_collection(name).await {
+        // Somebody else made it at the same moment.
+        Err(error) if error.code() == Some("name_taken") => {
+            client.collections(Some(name)).await?.pop().ok_or_else(|| error.into())
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Digests of the newest versions, by external id: what is there already is not sent again.
+async fn known(client: &Client, collection: CollectionId) -> Result<HashMap<String, String>> {
+    let documents = client.documents(collection).await?;
+    let fine = documents.into_iter().filter(|document| document.latest.state != "failed");
+    Ok(fine.map(|document| (document.external_id, document.latest.sha256)).collect())
+}
+
+async fn send(
+    client: &Client,
+    collection: CollectionId,
+    source: &Source,
+    known: &HashMap<String, String>,
+) -> Result<Option<UploadBody>> {
+    if let Some(digest) = known.get(&source.external_id) {
+        let path = source.path.clone();
+        let found = tokio::task::spawn_blocking(move || sha256(&path)).await??;
+        if found == *digest {
+            return Ok(None);
+        }
+    }
+    let file_name = source.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let external_id = Some(source.external_id.clone());
+    let fields = UploadFields { file_name, external_id, ..UploadFields::default() };
+    Ok(Some(client.upload_file(collection, &source.path, fields).await?))
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let mut file = std::fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        digest.update(&buffer[..length]);
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn outcome(body: &UploadBody) -> Outcome {
+    let (document_id, version_id) = (body.document_id.to_string(), body.version_id.to_string());
+    match body.outcome {
+        UploadOutcome::Created => Outcome::Created { document_id, version_id },
+        UploadOutcome::Revised => Outcome::Revised { document_id, version_id },
+        UploadOutcome::Unchanged => Outcome::Unchanged,
+    }
+}
+
+fn reason(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Problem(problem)) => format!("{} ({})", problem.detail, problem.code),
+        _ => format!("{error:#}"),
+    }
+}
+
+/// Waits for versions rather than for jobs: a version is done when it answers, whatever jobs that takes.
+async fn wait(client: &Client, lines: &mut [Line], jobs: &[(usize, JobId)], shown: bool) -> Result<()> {
+    let bar: ProgressBar = output::bar(jobs.len() as u64, shown);
+    bar.set_prefix("reading");
+    for (index, _) in jobs {
+        let (Outcome::Created { version_id, .. } | Outcome::Revised { version_id, .. }) = &lines[*index].result else {
+            continue;
+        };
+        let version = version_id.parse()?;
+        bar.set_message(lines[*index].path.display().to_string());
+        let mut pause = Duration::from_millis(20);
+        let failure = loop {
+            match client.version(version).await {
+                Ok(page) if page.version.state == "searchable" => break None,
+                Ok(page) if page.version.state == "failed" => {
+                    let failure = page.version.failure;
+                    break Some(failure.map_or_else(String::new, |f| format!("{} ({})", f.message, f.code)));
+                }
+                Ok(_) => {}
+                Err(error) if error.code() == Some("not_found") => break Some("it was deleted meanwhile".to_owned()),
+                Err(error) => return Err(error.into()),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+        };
+        if let Some(reason) = failure {
+            lines[*index].result = Outcome::Failed { reason };
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn report(collection: &CollectionBody, lines: &[Line], waited: bool, json: bool) -> Result<ExitCode> {
+    let count = |wanted: fn(&Outcome) -> bool| lines.iter().filter(|line| wanted(&line.result)).count();
+    let created = count(|outcome| matches!(outcome, Outcome::Created { .. }));
+    let revised = count(|outcome| matches!(outcome, Outcome::Revised { .. }));
+    let unchanged = count(|outcome| matches!(outcome, Outcome::Unchanged));
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));
+    if json {
+        output::json(&serde_json::json!({
+            "collection_id": collection.id,
+            "created": created, "revised": revised, "unchanged": unchanged, "failed": failed,
+            "files": lines,
+        }))?;
+    } else {
+        for line in lines {
+            if let Outcome::Failed { reason } = &line.result {
+                eprintln!("{}: {reason}", line.path.display());
+            }
+        }
+        let end = if waited { "and searchable" } else { "; they are being read (see `carrel jobs`)" };
+        println!(
+            "{}: {created} new, {revised} new versions, {unchanged} unchanged, {failed} failed {end}",
+            collection.name
+        );
+    }
+    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

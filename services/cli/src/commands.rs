@@ -1,0 +1,97 @@
+//! The commands, their options and their help.
+
+use crate::{add, admin, ask, credentials, eval, jobs, search, show, up};
+use anyhow::Result;
+use carrel_client::Client;
+use carrel_runtime::config::{Settings, Sources};
+use clap::{CommandFactory, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A self-hosted research archive: documents in, cited answers out.
+///
+/// Start it with `carrel up`, then, in another terminal:
+///
+///   carrel add report.pdf letters/ --collection case --wait
+///   carrel search "closing time" --collection case
+///   carrel ask "How fast must the gate close?" --collection case
+#[derive(Parser)]
+#[command(name = "carrel", version, verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    /// Answer in JSON, one value per command.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Address of the server; by default the one in the credentials file.
+    #[arg(long, global = true, env = "CARREL_URL", value_hint = ValueHint::Url)]
+    pub(crate) url: Option<String>,
+    /// Folder with <environment>.yaml, for `up` and `admin` (else CARREL_CONFIG_DIR, else /etc/carrel).
+    #[arg(long, global = true, value_hint = ValueHint::DirPath)]
+    config_dir: Option<PathBuf>,
+    /// One more settings file, stronger than the folder's, for `up` and `admin`.
+    #[arg(long, global = true, value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything in this process, on a database of its own, until Ctrl-C.
+    Up,
+    /// Add files and folders to a collection.
+    Add(add::Add),
+    /// Find passages.
+    Search(search::Search),
+    /// Ask a question and get a report in which every claim is an exact quote.
+    Ask(ask::Ask),
+    /// Show a collection, a document, a version's text, or a research run.
+    Show(show::Show),
+    /// See jobs, why they wait, and run them again or cancel them.
+    Jobs(jobs::Jobs),
+    /// Measure retrieval and quotes on an evaluation set.
+    #[command(subcommand)]
+    Eval(eval::Eval),
+    /// For operators: migrate, clients, keys, doctor.
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    /// Show the settings in force.
+    #[command(subcommand)]
+    Config(Config),
+    /// Print the OpenAPI document of this version.
+    Openapi,
+    /// Print the completion script of a shell, for example: carrel completion bash > /etc/bash_completion.d/carrel
+    Completion {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Subcommand)]
+enum Config {
+    /// Print every setting with its origin; secrets are hidden.
+    Show,
+}
+
+/// Runs one command.
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let json = arguments.json;
+    let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
+    let connect = || -> Result<Client> { Ok(Client::new(credentials::load(arguments.url.as_deref())?)?) };
+    match arguments.command {
+        Command::Up => up::run(Settings::load(&sources)?, json).await?,
+        Command::Add(add) => return add.run(&connect()?, json).await,
+        Command::Search(search) => search.run(&connect()?, json).await?,
+        Command::Ask(ask) => return ask.run(&connect()?, json).await,
+        Command::Show(show) => show.run(&connect()?, json).await?,
+        Command::Jobs(jobs) => jobs.run(&connect()?, json).await?,
+        Command::Eval(eval) => eval.run(&connect()?, json).await?,
+        Command::Admin(admin) => return admin.run(&Settings::load(&sources)?, json).await,
+        Command::Config(Config::Show) => print!("{}", Settings::load(&sources)?.redacted_yaml()),
+        Command::Openapi => println!("{}", serde_json::to_string_pretty(&carrel_rest::openapi_document())?),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "carrel", &mut std::io::stdout());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,40 @@
+//! carrel: the command of users and operators.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command answers on standard output")]
+
+mod add;
+mod admin;
+mod ask;
+mod commands;
+mod credentials;
+mod eval;
+mod jobs;
+mod output;
+mod search;
+mod show;
+mod up;
+
+use anyhow::Result;
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // `carrel up` reads documents in children of itself.
+    if carrel_extract::is_child() {
+        return carrel_extract::child_main();
+    }
+    let arguments = commands::Arguments::parse();
+    let json = arguments.json;
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            output::failure(&error, json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: commands::Arguments) -> Result<ExitCode> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all().build()?.block_on(commands::run(arguments))
+}

@@ -1,0 +1,72 @@
+//! How answers and failures are shown.
+
+use anyhow::Result;
+use carrel_client::ClientError;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::io::IsTerminal;
+
+/// Prints a value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Tells why a command failed, and what to do.
+pub(crate) fn failure(error: &anyhow::Error, json: bool) {
+    let problem = error.chain().find_map(|cause| match cause.downcast_ref::<ClientError>() {
+        Some(ClientError::Problem(problem)) => Some(problem),
+        _ => None,
+    });
+    if json {
+        let value = match problem {
+            Some(problem) => serde_json::json!({ "error": problem }),
+            None => serde_json::json!({ "error": { "detail": format!("{error:#}") } }),
+        };
+        eprintln!("{value}");
+        return;
+    }
+    eprintln!("carrel: {error:#}");
+    if let Some(problem) = problem {
+        eprintln!("  what to do: {}", problem.advice);
+        eprintln!("  code {}, request {}", problem.code, problem.request_id);
+    }
+    let unreachable =
+        error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ClientError::Unreachable { .. })));
+    if unreachable {
+        eprintln!("  what to do: start Carrel with `carrel up`, or name another address with --url");
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+pub(crate) fn bar(length: u64, shown: bool) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    if !shown || !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {elapsed} {wide_msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+/// True when colour helps: a terminal, and nobody asked for none (<https://no-color.org>).
+pub(crate) fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Text from documents for a terminal: control characters could move the cursor or worse.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// One line of `text`, at most `longest` characters.
+pub(crate) fn line(text: &str, longest: usize) -> String {
+    let flat = printable(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    if flat.chars().count() <= longest {
+        return flat;
+    }
+    let mut cut: String = flat.chars().take(longest.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}

@@ -1,0 +1,115 @@
+//! `carrel search`
+
+use crate::output::{self, printable};
+use anyhow::{Result, bail};
+use carrel_client::Client;
+use carrel_domain::CollectionId;
+use carrel_wire::{FilterBody, HitBody, ModeBody, SearchBody, SnippetBody};
+use clap::{Args, ValueEnum};
+
+#[derive(Args)]
+pub(crate) struct Search {
+    /// What to look for.
+    query: String,
+    /// Collections to look in, by name; all when none is named.
+    #[arg(long, short)]
+    collection: Vec<String>,
+    /// By words and meaning, by words only, or by meaning only.
+    #[arg(long, short, value_enum, default_value_t = Mode::Hybrid)]
+    mode: Mode,
+    /// Hits wanted, 1 to 100.
+    #[arg(long, short, default_value_t = 10)]
+    limit: u32,
+    /// Only documents in these languages (ISO 639).
+    #[arg(long)]
+    language: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Mode {
+    Hybrid,
+    Lexical,
+    Semantic,
+}
+
+impl From<Mode> for ModeBody {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Hybrid => Self::Hybrid,
+            Mode::Lexical => Self::Lexical,
+            Mode::Semantic => Self::Semantic,
+        }
+    }
+}
+
+impl Search {
+    pub(crate) async fn run(&self, client: &Client, json: bool) -> Result<()> {
+        let body = SearchBody {
+            query: self.query.clone(),
+            mode: self.mode.into(),
+            collections: named(client, &self.collection).await?,
+            filter: FilterBody { languages: self.language.clone(), ..FilterBody::default() },
+            limit: self.limit,
+        };
+        let answer = client.search(&body).await?;
+        if json {
+            return output::json(&answer);
+        }
+        if answer.hits.is_empty() {
+            println!("Nothing was found. Other words may help, or --mode semantic; `carrel show` lists what is there.");
+        }
+        for (index, hit) in answer.hits.iter().enumerate() {
+            show(index + 1, hit, client.url());
+        }
+        Ok(())
+    }
+}
+
+fn show(number: usize, hit: &HitBody, url: &str) {
+    let page = hit.passage.page.map(|page| format!(", page {page}")).unwrap_or_default();
+    let name = output::line(&hit.document_name, 80);
+    println!("{number:>3}. {name} (version {}{page})  {:.3}", hit.version_number, hit.scores.rank);
+    for line in highlighted(&hit.snippet).lines() {
+        println!("     {line}");
+    }
+    let span = hit.passage.span;
+    println!("     {url}/#v={}&start={}&end={}\n", hit.version_id, span.start, span.end);
+}
+
+fn highlighted(snippet: &SnippetBody) -> String {
+    if !output::colour() {
+        return printable(&snippet.text);
+    }
+    let mut out = String::new();
+    for (index, c) in snippet.text.chars().enumerate() {
+        let index = index as u32;
+        if snippet.highlights.iter().any(|span| span.start == index) {
+            out.push_str("\u{1b}[1m");
+        }
+        if snippet.highlights.iter().any(|span| span.end == index) {
+            out.push_str("\u{1b}[0m");
+        }
+        out.push_str(&printable(&c.to_string()));
+    }
+    out.push_str("\u{1b}[0m");
+    out
+}
+
+/// Ids of collections by name.
+pub(crate) async fn named(client: &Client, names: &[String]) -> Result<Vec<CollectionId>> {
+    let mut ids = Vec::with_capacity(names.len());
+    for name in names {
+        match client.collections(Some(name)).await?.pop() {
+            Some(found) => ids.push(found.id),
+            None => {
+                let all = client.collections(None).await?;
+                let known: Vec<&str> = all.iter().map(|collection| collection.name.as_str()).collect();
+                if known.is_empty() {
+                    bail!("there is no collection yet; make one with `carrel add PATH… --collection {name}`");
+                }
+                bail!("there is no collection named {name:?}; there are: {}", known.join(", "));
+            }
+        }
+    }
+    Ok(ids)
+}

@@ -1,0 +1,138 @@
+//! `carrel show`
+
+use crate::output;
+use anyhow::{Result, bail};
+use carrel_client::Client;
+use carrel_wire::{DocumentBody, VersionBody};
+use clap::Args;
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// A collection's name, or the id of a document, a version or a research run; nothing lists the collections.
+    what: Option<String>,
+    /// Print the text of the document's newest version, or of the version.
+    #[arg(long)]
+    text: bool,
+}
+
+impl Show {
+    pub(crate) async fn run(&self, client: &Client, json: bool) -> Result<()> {
+        let Some(what) = &self.what else { return collections(client, json).await };
+        if let Some(found) = client.collections(Some(what)).await?.pop() {
+            let documents = client.documents(found.id).await?;
+            if json {
+                return output::json(&documents);
+            }
+            println!("{} ({} documents)", found.name, found.documents);
+            for document in documents {
+                println!("  {}", summary(&document));
+            }
+            return Ok(());
+        }
+        let Ok(id) = what.parse::<carrel_domain::DocumentId>() else {
+            bail!("there is no collection named {what:?}, and it is no id; `carrel show` lists the collections");
+        };
+        match client.document(id).await {
+            Ok(document) => return self.document(client, &document, json).await,
+            Err(error) if error.code() == Some("not_found") => {}
+            Err(error) => return Err(error.into()),
+        }
+        match client.version(id.0.into()).await {
+            Ok(page) if self.text => return text(client, &page.version, json).await,
+            Ok(page) if json => return output::json(&page),
+            Ok(page) => {
+                println!("{}", summary(&page.document));
+                version(&page.version);
+                return Ok(());
+            }
+            Err(error) if error.code() == Some("not_found") => {}
+            Err(error) => return Err(error.into()),
+        }
+        let run = client.run(id.0.into()).await?;
+        if json {
+            return output::json(&run);
+        }
+        match run.report {
+            Some(report) => println!("{report}"),
+            None => println!("{} ({})", run.run.question, run.run.state),
+        }
+        Ok(())
+    }
+
+    async fn document(&self, client: &Client, document: &DocumentBody, json: bool) -> Result<()> {
+        if self.text {
+            return text(client, &document.latest, json).await;
+        }
+        let versions = client.versions(document.id).await?;
+        if json {
+            return output::json(&serde_json::json!({ "document": document, "versions": versions }));
+        }
+        println!("{}", summary(document));
+        for one in &versions {
+            version(one);
+        }
+        Ok(())
+    }
+}
+
+async fn collections(client: &Client, json: bool) -> Result<()> {
+    let collections = client.collections(None).await?;
+    if json {
+        return output::json(&collections);
+    }
+    if collections.is_empty() {
+        println!("There is no collection yet; make one with `carrel add PATH… --collection NAME`.");
+    }
+    for collection in collections {
+        println!("{}  {} documents  {}", collection.id, collection.documents, output::line(&collection.name, 80));
+    }
+    Ok(())
+}
+
+fn summary(document: &DocumentBody) -> String {
+    let name = output::line(document.latest.title.as_deref().unwrap_or(&document.name), 60);
+    let plural = if document.versions == 1 { "" } else { "s" };
+    format!(
+        "{}  {:<10} {} version{plural}  {}  {name}",
+        document.id,
+        document.latest.state,
+        document.versions,
+        output::line(&document.name, 40)
+    )
+}
+
+fn version(version: &VersionBody) {
+    println!(
+        "  version {}  {}  {}  {} bytes  {}",
+        version.number,
+        version.id,
+        version.state,
+        version.size,
+        version.created_at.format("%Y-%m-%d %H:%M:%S")
+    );
+    println!("    sha256 {}", version.sha256);
+    if let Some(failure) = &version.failure {
+        println!("    failed: {} ({})", failure.message, failure.code);
+    }
+    for warning in &version.warnings {
+        println!("    note: {}", output::printable(warning));
+    }
+}
+
+async fn text(client: &Client, version: &VersionBody, json: bool) -> Result<()> {
+    let mut whole = String::new();
+    let mut start = 0;
+    loop {
+        let part = client.text(version.id, start, None).await?;
+        whole.push_str(&part.text);
+        if part.span.end >= part.characters || part.span.end == start {
+            break;
+        }
+        start = part.span.end;
+    }
+    if json {
+        return output::json(&serde_json::json!({ "version_id": version.id, "text": whole }));
+    }
+    println!("{}", output::printable(&whole));
+    Ok(())
+}
