@@ -35,29 +35,18 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
         self.inner.space()
     }
 
-    async fn embed(
-        &self,
-        inputs: &[String],
-        kind: InputKind,
-    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+    async fn embed(&self, inputs: &[String], kind: InputKind) -> Result<Vec<Vec<f32>>, InferenceError> {
         let (InputKind::Query, [query]) = (kind, inputs) else {
             return self.inner.embed(inputs, kind).await;
         };
         let embed = async {
             let mut vectors = self.inner.embed(inputs, kind).await?;
-            vectors
-                .pop()
-                .map(Arc::new)
-                .ok_or_else(|| InferenceError::Protocol {
-                    provider: self.inner.space().name.clone(),
-                    detail: "no vector for the query".to_owned(),
-                })
+            vectors.pop().map(Arc::new).ok_or_else(|| InferenceError::Protocol {
+                provider: self.inner.space().name.clone(),
+                detail: "no vector for the query".to_owned(),
+            })
         };
-        let vector = self
-            .queries
-            .try_get_with_by_ref(query, embed)
-            .await
-            .map_err(|error| shared(&error))?;
+        let vector = self.queries.try_get_with_by_ref(query, embed).await.map_err(|error| shared(&error))?;
         Ok(vec![vector.as_ref().clone()])
     }
 
@@ -70,38 +59,23 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
 /// Several callers may wait for the one failed computation; each gets its own copy of the error.
 fn shared(error: &Arc<InferenceError>) -> InferenceError {
     match error.as_ref() {
-        InferenceError::Unavailable {
-            provider,
-            detail,
-            retry_after,
-        } => InferenceError::Unavailable {
+        InferenceError::Unavailable { provider, detail, retry_after } => InferenceError::Unavailable {
             provider: provider.clone(),
             detail: detail.clone(),
             retry_after: *retry_after,
         },
-        InferenceError::Refused {
-            provider,
-            status,
-            detail,
-        } => InferenceError::Refused {
-            provider: provider.clone(),
-            status: *status,
-            detail: detail.clone(),
-        },
-        InferenceError::Protocol { provider, detail } => InferenceError::Protocol {
-            provider: provider.clone(),
-            detail: detail.clone(),
-        },
-        InferenceError::ModelFiles { path, detail } => InferenceError::ModelFiles {
-            path: path.clone(),
-            detail: detail.clone(),
-        },
-        InferenceError::InputTooLarge { bytes, limit } => InferenceError::InputTooLarge {
-            bytes: *bytes,
-            limit: *limit,
-        },
-        InferenceError::Configuration { detail } => InferenceError::Configuration {
-            detail: detail.clone(),
-        },
+        InferenceError::Refused { provider, status, detail } => {
+            InferenceError::Refused { provider: provider.clone(), status: *status, detail: detail.clone() }
+        }
+        InferenceError::Protocol { provider, detail } => {
+            InferenceError::Protocol { provider: provider.clone(), detail: detail.clone() }
+        }
+        InferenceError::ModelFiles { path, detail } => {
+            InferenceError::ModelFiles { path: path.clone(), detail: detail.clone() }
+        }
+        InferenceError::InputTooLarge { bytes, limit } => {
+            InferenceError::InputTooLarge { bytes: *bytes, limit: *limit }
+        }
+        InferenceError::Configuration { detail } => InferenceError::Configuration { detail: detail.clone() },
     }
 }

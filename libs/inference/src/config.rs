@@ -90,11 +90,7 @@ pub enum EmbedderConfig {
 
 impl Default for EmbedderConfig {
     fn default() -> Self {
-        Self::Builtin {
-            model_dir: None,
-            precision: Precision::default(),
-            threads: None,
-        }
+        Self::Builtin { model_dir: None, precision: Precision::default(), threads: None }
     }
 }
 
@@ -105,13 +101,10 @@ impl Default for EmbedderConfig {
 /// [`InferenceError::ModelFiles`] or [`InferenceError::Configuration`], each saying what to do.
 pub async fn build(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, InferenceError> {
     match config.clone() {
-        EmbedderConfig::Builtin {
-            model_dir,
-            precision,
-            threads,
-        } => {
+        EmbedderConfig::Builtin { model_dir, precision, threads } => {
             let Some(model_dir) = model_dir else {
-                let detail = "model_dir is not set; scripts/setup installs the model and prints its directory".to_owned();
+                let detail =
+                    "model_dir is not set; scripts/setup installs the model and prints its directory".to_owned();
                 return Err(InferenceError::Configuration { detail });
             };
             let mut options = BuiltinOptions::new(model_dir);
@@ -175,27 +168,15 @@ mod tests {
     #[test]
     fn providers_are_told_by_their_tag() {
         let builtin = parse(r#"{"provider":"builtin","precision":"float32","threads":2}"#).unwrap();
-        assert!(matches!(
-            builtin,
-            EmbedderConfig::Builtin {
-                precision: Precision::Float32,
-                threads: Some(2),
-                ..
-            }
-        ));
+        assert!(matches!(builtin, EmbedderConfig::Builtin { precision: Precision::Float32, threads: Some(2), .. }));
         let openai = r#"{"provider":"openai","url":"http://localhost:1","model":"m","dimension":3,"api_key":"k3y"}"#;
         let openai = parse(openai).unwrap();
-        assert!(
-            !format!("{openai:?}").contains("k3y"),
-            "a key must not be printed"
-        );
+        assert!(!format!("{openai:?}").contains("k3y"), "a key must not be printed");
     }
 
     #[test]
     fn unknown_keys_are_refused() {
-        let error = parse(r#"{"provider":"builtin","thread":2}"#)
-            .unwrap_err()
-            .to_string();
+        let error = parse(r#"{"provider":"builtin","thread":2}"#).unwrap_err().to_string();
         assert!(error.contains("thread"), "{error}");
         assert!(parse(r#"{"provider":"magic"}"#).is_err());
     }

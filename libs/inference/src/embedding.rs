@@ -31,9 +31,7 @@ pub struct EmbeddingSpace {
 impl EmbeddingSpace {
     /// True when text in `language` may be embedded with a meaningful result; undetermined text may.
     pub fn knows(&self, language: Language) -> bool {
-        self.languages.is_empty()
-            || language == Language::UNDETERMINED
-            || self.languages.contains(&language)
+        self.languages.is_empty() || language == Language::UNDETERMINED || self.languages.contains(&language)
     }
 
     /// The prefix for inputs of `kind`.
@@ -65,20 +63,14 @@ pub trait Embedder: Send + Sync {
     ///
     /// # Errors
     /// Any [`InferenceError`]; none of the inputs is answered then.
-    async fn embed(
-        &self,
-        inputs: &[String],
-        kind: InputKind,
-    ) -> Result<Vec<Vec<f32>>, InferenceError>;
+    async fn embed(&self, inputs: &[String], kind: InputKind) -> Result<Vec<Vec<f32>>, InferenceError>;
 
     /// Embeds a short probe, to tell whether the embedder would answer now.
     ///
     /// # Errors
     /// As [`Embedder::embed`].
     async fn check(&self) -> Result<(), InferenceError> {
-        self.embed(&["ready".to_owned()], InputKind::Query)
-            .await
-            .map(|_| ())
+        self.embed(&["ready".to_owned()], InputKind::Query).await.map(|_| ())
     }
 }
 
@@ -88,11 +80,7 @@ impl<E: Embedder + ?Sized> Embedder for std::sync::Arc<E> {
         (**self).space()
     }
 
-    async fn embed(
-        &self,
-        inputs: &[String],
-        kind: InputKind,
-    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+    async fn embed(&self, inputs: &[String], kind: InputKind) -> Result<Vec<Vec<f32>>, InferenceError> {
         (**self).embed(inputs, kind).await
     }
 
@@ -104,10 +92,7 @@ impl<E: Embedder + ?Sized> Embedder for std::sync::Arc<E> {
 /// Refuses inputs that no implementation should have to read.
 pub(crate) fn check_inputs(inputs: &[String]) -> Result<(), InferenceError> {
     match inputs.iter().map(String::len).max() {
-        Some(bytes) if bytes > MAX_INPUT_BYTES => Err(InferenceError::InputTooLarge {
-            bytes,
-            limit: MAX_INPUT_BYTES,
-        }),
+        Some(bytes) if bytes > MAX_INPUT_BYTES => Err(InferenceError::InputTooLarge { bytes, limit: MAX_INPUT_BYTES }),
         _ => Ok(()),
     }
 }

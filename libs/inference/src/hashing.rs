@@ -33,10 +33,7 @@ impl HashingEmbedder {
     /// direction to compare.
     pub fn vector(&self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0; self.space.dimension];
-        for word in text
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-        {
+        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
             let digest = blake3::hash(word.to_lowercase().as_bytes());
             let mut number = [0; 8];
             number.copy_from_slice(&digest.as_bytes()[..8]);
@@ -58,11 +55,7 @@ impl Embedder for HashingEmbedder {
         &self.space
     }
 
-    async fn embed(
-        &self,
-        inputs: &[String],
-        _kind: InputKind,
-    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+    async fn embed(&self, inputs: &[String], _kind: InputKind) -> Result<Vec<Vec<f32>>, InferenceError> {
         check_inputs(inputs)?;
         Ok(inputs.iter().map(|text| self.vector(text)).collect())
     }
@@ -90,10 +83,7 @@ mod tests {
     #[test]
     fn case_and_punctuation_do_not_matter_and_empty_text_has_a_direction() {
         let embedder = HashingEmbedder::new(32);
-        assert_eq!(
-            embedder.vector("Über, alles!"),
-            embedder.vector("über alles")
-        );
+        assert_eq!(embedder.vector("Über, alles!"), embedder.vector("über alles"));
         assert!((dot(&embedder.vector(" "), &embedder.vector("")) - 1.0).abs() < 1e-6);
     }
 }

@@ -74,18 +74,9 @@ impl EmbeddingsResponse {
         let data = vectors
             .into_iter()
             .enumerate()
-            .map(|(index, embedding)| EmbeddingEntry {
-                object: "embedding".to_owned(),
-                index,
-                embedding,
-            })
+            .map(|(index, embedding)| EmbeddingEntry { object: "embedding".to_owned(), index, embedding })
             .collect();
-        Self {
-            object: "list".to_owned(),
-            data,
-            model: space.name.clone(),
-            usage: EmbeddingsUsage::default(),
-        }
+        Self { object: "list".to_owned(), data, model: space.name.clone(), usage: EmbeddingsUsage::default() }
     }
 }
 

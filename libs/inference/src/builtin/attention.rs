@@ -3,6 +3,8 @@
 //! Works on blocks of eight queries: their scores against all keys, the softmax, and the weighted sum of values stay
 //! in the core's nearest cache, and each loaded vector of keys or values serves eight queries.
 
+#![expect(clippy::inline_always, reason = "instruction sets reach only what is inlined into the dispatched function")]
+
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
 use rten_vecmath::Exp;
@@ -41,13 +43,7 @@ impl SimdOp for Attention<'_> {
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let Self {
-            projected,
-            heads,
-            head_width,
-            output,
-            scratch,
-        } = self;
+        let Self { projected, heads, head_width, output, scratch } = self;
         let hidden = heads * head_width;
         let tokens = output.len() / hidden;
         let padded = tokens.next_multiple_of(PADDING);
@@ -69,49 +65,21 @@ impl SimdOp for Attention<'_> {
             for start in (0..tokens).step_by(QUERIES) {
                 let count = QUERIES.min(tokens - start);
                 scratch.queries.fill(0.0);
-                for (index, row) in projected
-                    .chunks_exact(3 * hidden)
-                    .skip(start)
-                    .take(count)
-                    .enumerate()
-                {
-                    for (column, x) in scratch
-                        .queries
-                        .chunks_exact_mut(QUERIES)
-                        .zip(&row[first..first + head_width])
-                    {
+                for (index, row) in projected.chunks_exact(3 * hidden).skip(start).take(count).enumerate() {
+                    for (column, x) in scratch.queries.chunks_exact_mut(QUERIES).zip(&row[first..first + head_width]) {
                         column[index] = x * scale;
                     }
                 }
-                scores(
-                    isa,
-                    &scratch.queries,
-                    &scratch.keys,
-                    padded,
-                    &mut scratch.scores,
-                );
+                scores(isa, &scratch.queries, &scratch.keys, padded, &mut scratch.scores);
                 let mut inverse_sums = [0.0; QUERIES];
-                for (row, inverse) in scratch
-                    .scores
-                    .chunks_exact_mut(padded)
-                    .zip(&mut inverse_sums)
-                {
+                for (row, inverse) in scratch.scores.chunks_exact_mut(padded).zip(&mut inverse_sums) {
                     row[tokens..].fill(NEVER);
                     *inverse = 1.0 / exponentials(isa, row);
                 }
                 let output = &mut output[start * hidden..(start + count) * hidden];
                 for column in (0..head_width).step_by(isa.f32().len()) {
-                    let sums = weighted(
-                        isa,
-                        &scratch.scores,
-                        padded,
-                        &values[column..],
-                        3 * hidden,
-                        tokens,
-                    );
-                    for ((row, sum), inverse) in
-                        output.chunks_exact_mut(hidden).zip(sums).zip(inverse_sums)
-                    {
+                    let sums = weighted(isa, &scratch.scores, padded, &values[column..], 3 * hidden, tokens);
+                    for ((row, sum), inverse) in output.chunks_exact_mut(hidden).zip(sums).zip(inverse_sums) {
                         let floats = isa.f32();
                         let scaled = floats.mul(sum, floats.splat(inverse));
                         floats.store(scaled, &mut row[first + column..]);
@@ -128,12 +96,7 @@ fn scores<I: Isa>(isa: I, queries: &[f32], keys: &[f32], padded: usize, output: 
     let floats = isa.f32();
     for column in (0..padded).step_by(floats.len()) {
         let mut sums = [floats.zero(); QUERIES];
-        for (query, key) in queries
-            .as_chunks::<QUERIES>()
-            .0
-            .iter()
-            .zip(keys.chunks_exact(padded))
-        {
+        for (query, key) in queries.as_chunks::<QUERIES>().0.iter().zip(keys.chunks_exact(padded)) {
             let key = floats.load(&key[column..]);
             for (sum, q) in sums.iter_mut().zip(query) {
                 *sum = floats.mul_add(floats.splat(*q), key, *sum);
@@ -200,17 +163,10 @@ mod tests {
         let mut scratch = AttentionScratch::default();
         // A longer sequence first, so that what it leaves in the working memory would show.
         for tokens in [21, 1, 8] {
-            let projected: Vec<f32> = (0..tokens * 3 * hidden)
-                .map(|i| (i as f32 * 1.3).sin() * 2.0)
-                .collect();
+            let projected: Vec<f32> = (0..tokens * 3 * hidden).map(|i| (i as f32 * 1.3).sin() * 2.0).collect();
             let mut output = vec![0.0; tokens * hidden];
-            let attention = Attention {
-                projected: &projected,
-                heads,
-                head_width,
-                output: &mut output,
-                scratch: &mut scratch,
-            };
+            let attention =
+                Attention { projected: &projected, heads, head_width, output: &mut output, scratch: &mut scratch };
             attention.dispatch();
 
             let part = |token: usize, which: usize, head: usize| {
@@ -220,28 +176,15 @@ mod tests {
                 for head in 0..heads {
                     let query = part(token, 0, head);
                     let weights: Vec<f32> = (0..tokens)
-                        .map(|other| {
-                            query
-                                .iter()
-                                .zip(part(other, 1, head))
-                                .map(|(q, k)| q * k)
-                                .sum::<f32>()
-                        })
+                        .map(|other| query.iter().zip(part(other, 1, head)).map(|(q, k)| q * k).sum::<f32>())
                         .map(|score| (score / (head_width as f32).sqrt()).exp())
                         .collect();
                     let total: f32 = weights.iter().sum();
                     for column in 0..head_width {
-                        let sum: f32 = weights
-                            .iter()
-                            .enumerate()
-                            .map(|(other, w)| w * part(other, 2, head)[column])
-                            .sum();
+                        let sum: f32 =
+                            weights.iter().enumerate().map(|(other, w)| w * part(other, 2, head)[column]).sum();
                         let found = output[token * hidden + head * head_width + column];
-                        assert!(
-                            (found - sum / total).abs() < 1e-4,
-                            "{found} is not {}",
-                            sum / total
-                        );
+                        assert!((found - sum / total).abs() < 1e-4, "{found} is not {}", sum / total);
                     }
                 }
             }

@@ -61,10 +61,7 @@ pub(super) struct FileMatrix {
 }
 
 pub(super) fn broken(path: &Path, detail: impl Into<String>) -> InferenceError {
-    InferenceError::ModelFiles {
-        path: path.to_owned(),
-        detail: detail.into(),
-    }
+    InferenceError::ModelFiles { path: path.to_owned(), detail: detail.into() }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> InferenceError {
@@ -76,17 +73,14 @@ fn unreadable(path: &Path, error: &std::io::Error) -> InferenceError {
 
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, InferenceError> {
     let text = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| broken(path, format!("is not as expected: {error}")))
+    serde_json::from_slice(&text).map_err(|error| broken(path, format!("is not as expected: {error}")))
 }
 
 impl ModelFiles {
     pub(super) fn open(directory: &Path) -> Result<Self, InferenceError> {
         let config_path = directory.join("config.json");
         let config: BertConfig = read_json(&config_path)?;
-        config
-            .check()
-            .map_err(|detail| broken(&config_path, detail))?;
+        config.check().map_err(|detail| broken(&config_path, detail))?;
 
         let limit_path = directory.join("sentence_bert_config.json");
         let max_tokens = if limit_path.exists() {
@@ -97,18 +91,9 @@ impl ModelFiles {
 
         let tensors_path = directory.join("model.safetensors");
         let file = File::open(&tensors_path).map_err(|error| unreadable(&tensors_path, &error))?;
-        let (tensors, data_start) =
-            read_header(&file).map_err(|detail| broken(&tensors_path, detail))?;
+        let (tensors, data_start) = read_header(&file).map_err(|detail| broken(&tensors_path, detail))?;
         let max_tokens = max_tokens.min(config.max_position_embeddings);
-        Ok(Self {
-            directory: directory.to_owned(),
-            config,
-            max_tokens,
-            tensors_path,
-            file,
-            tensors,
-            data_start,
-        })
+        Ok(Self { directory: directory.to_owned(), config, max_tokens, tensors_path, file, tensors, data_start })
     }
 
     pub(super) fn max_tokens(&self) -> usize {
@@ -122,15 +107,9 @@ impl ModelFiles {
     /// Start of a float32 tensor of exactly this shape, counted from the beginning of the file.
     fn locate(&self, name: &str, shape: &[usize]) -> Result<u64, InferenceError> {
         let refuse = |detail: String| broken(&self.tensors_path, detail);
-        let entry = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| refuse(format!("has no tensor {name}")))?;
+        let entry = self.tensors.get(name).ok_or_else(|| refuse(format!("has no tensor {name}")))?;
         if entry.dtype != "F32" || entry.shape != shape {
-            return Err(refuse(format!(
-                "tensor {name} is {} {:?}, not F32 {shape:?}",
-                entry.dtype, entry.shape
-            )));
+            return Err(refuse(format!("tensor {name} is {} {:?}, not F32 {shape:?}", entry.dtype, entry.shape)));
         }
         let bytes = shape.iter().product::<usize>() as u64 * 4;
         if entry.data_offsets[1].checked_sub(entry.data_offsets[0]) != Some(bytes) {
@@ -149,53 +128,25 @@ impl ModelFiles {
     }
 
     /// A two-dimensional tensor left where it is.
-    pub(super) fn matrix(
-        &self,
-        name: &str,
-        rows: usize,
-        columns: usize,
-    ) -> Result<FileMatrix, InferenceError> {
+    pub(super) fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<FileMatrix, InferenceError> {
         let start = self.locate(name, &[rows, columns])?;
-        let file = self
-            .file
-            .try_clone()
-            .map_err(|error| unreadable(&self.tensors_path, &error))?;
-        Ok(FileMatrix {
-            file,
-            path: self.tensors_path.clone(),
-            start,
-            rows,
-            columns,
-        })
+        let file = self.file.try_clone().map_err(|error| unreadable(&self.tensors_path, &error))?;
+        Ok(FileMatrix { file, path: self.tensors_path.clone(), start, rows, columns })
     }
 }
 
 impl FileMatrix {
     /// Reads one row into `values`; `bytes` is working memory.
-    pub(super) fn read_row(
-        &self,
-        row: usize,
-        values: &mut [f32],
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), InferenceError> {
+    pub(super) fn read_row(&self, row: usize, values: &mut [f32], bytes: &mut Vec<u8>) -> Result<(), InferenceError> {
         if row >= self.rows || values.len() != self.columns {
-            return Err(broken(
-                &self.path,
-                format!("has no row {row}; tokenizer.json belongs to another model"),
-            ));
+            return Err(broken(&self.path, format!("has no row {row}; tokenizer.json belongs to another model")));
         }
         let start = self.start + (row * self.columns * 4) as u64;
-        read_floats(&self.file, start, values, bytes)
-            .map_err(|error| unreadable(&self.path, &error))
+        read_floats(&self.file, start, values, bytes).map_err(|error| unreadable(&self.path, &error))
     }
 }
 
-fn read_floats(
-    file: &File,
-    start: u64,
-    values: &mut [f32],
-    bytes: &mut Vec<u8>,
-) -> std::io::Result<()> {
+fn read_floats(file: &File, start: u64, values: &mut [f32], bytes: &mut Vec<u8>) -> std::io::Result<()> {
     bytes.resize(values.len() * 4, 0);
     file.read_exact_at(bytes, start)?;
     for (value, bytes) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
@@ -220,8 +171,7 @@ fn read_header(file: &File) -> Result<(HashMap<String, TensorEntry>, u64), Strin
     entries.remove("__metadata__");
     let mut tensors = HashMap::with_capacity(entries.len());
     for (name, entry) in entries {
-        let entry =
-            serde_json::from_value(entry).map_err(|error| format!("tensor {name}: {error}"))?;
+        let entry = serde_json::from_value(entry).map_err(|error| format!("tensor {name}: {error}"))?;
         tensors.insert(name, entry);
     }
     Ok((tensors, 8 + length))
@@ -238,15 +188,11 @@ impl BertConfig {
         }
         let heads = self.num_attention_heads.max(1);
         let fits = self.hidden_size > 0
-            && self.hidden_size % 64 == 0
-            && self.intermediate_size % 64 == 0
-            && self.hidden_size % heads == 0
-            && (self.hidden_size / heads) % 16 == 0;
-        if fits {
-            Ok(())
-        } else {
-            Err("has widths that the engine does not support".to_owned())
-        }
+            && self.hidden_size.is_multiple_of(64)
+            && self.intermediate_size.is_multiple_of(64)
+            && self.hidden_size.is_multiple_of(heads)
+            && (self.hidden_size / heads).is_multiple_of(16);
+        if fits { Ok(()) } else { Err("has widths that the engine does not support".to_owned()) }
     }
 }
 
@@ -270,25 +216,14 @@ mod tests {
     }
 
     fn tensors(header: &str, data: &[u8]) -> Vec<u8> {
-        [
-            &(header.len() as u64).to_le_bytes()[..],
-            header.as_bytes(),
-            data,
-        ]
-        .concat()
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
     }
 
     #[test]
     fn tensors_are_read_by_position() {
         let header = r#"{"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2,2],"data_offsets":[4,20]}}"#;
-        let data: Vec<u8> = [9.0f32, 1.0, 2.0, 3.0, 4.0]
-            .iter()
-            .flat_map(|x| x.to_le_bytes())
-            .collect();
-        assert_eq!(
-            open(CONFIG, &tensors(header, &data)),
-            "[1.0, 2.0, 3.0, 4.0]"
-        );
+        let data: Vec<u8> = [9.0f32, 1.0, 2.0, 3.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        assert_eq!(open(CONFIG, &tensors(header, &data)), "[1.0, 2.0, 3.0, 4.0]");
     }
 
     #[test]
@@ -302,24 +237,12 @@ mod tests {
         assert!(open(CONFIG, &[255; 32]).contains("header is too long"));
         assert!(open(CONFIG, b"abc").contains("not a safetensors file"));
         assert!(open(&CONFIG.replace("gelu", "relu"), &[]).contains("bert with gelu"));
-        assert!(
-            open(
-                &CONFIG.replace("\"hidden_size\":64", "\"hidden_size\":65"),
-                &[]
-            )
-            .contains("widths")
-        );
+        assert!(open(&CONFIG.replace("\"hidden_size\":64", "\"hidden_size\":65"), &[]).contains("widths"));
     }
 
     #[test]
     fn a_missing_directory_says_what_to_do() {
-        let error = ModelFiles::open(Path::new("/nonexistent"))
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            error.contains("/nonexistent/config.json") && error.contains("scripts/setup"),
-            "{error}"
-        );
+        let error = ModelFiles::open(Path::new("/nonexistent")).err().unwrap().to_string();
+        assert!(error.contains("/nonexistent/config.json") && error.contains("scripts/setup"), "{error}");
     }
 }

@@ -2,9 +2,7 @@
 
 use super::Precision;
 use super::rows::{Dequantise, Quantise};
-use rten_gemm::{
-    BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix, QuantParams,
-};
+use rten_gemm::{BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_simd::SimdOp;
 use rten_tensor::NdTensorView;
 
@@ -21,64 +19,46 @@ pub(super) struct Linear {
 
 enum Weights {
     Float32(PackedBMatrix<f32>),
-    Int8 {
-        weights: PackedBMatrix<i8>,
-        scales: Vec<f32>,
-    },
+    Int8(PackedIntegers),
+}
+
+struct PackedIntegers {
+    weights: PackedBMatrix<i8>,
+    /// What one step of an output's weights is worth.
+    scales: Vec<f32>,
+    /// Sums of an output's integers: what a zero point of one adds to its product.
+    sums: Vec<f32>,
 }
 
 /// Kernels and working memory of one thread.
+#[derive(Default)]
 pub(super) struct Multiplier {
     float: GemmExecutor<f32, f32, f32>,
     integer: GemmExecutor<u8, i8, i32>,
     input: Vec<u8>,
     scales: Vec<f32>,
-    zero_points: Vec<u8>,
+    zero_points: Vec<f32>,
     sums: Vec<i32>,
-}
-
-impl Default for Multiplier {
-    fn default() -> Self {
-        Self {
-            float: GemmExecutor::default(),
-            integer: GemmExecutor::default(),
-            input: Vec::new(),
-            scales: Vec::new(),
-            zero_points: Vec::new(),
-            sums: Vec::new(),
-        }
-    }
 }
 
 impl Linear {
     /// `weights` has one row of `inputs` values per output.
-    pub(super) fn new(
-        weights: &[f32],
-        bias: Vec<f32>,
-        inputs: usize,
-        precision: Precision,
-    ) -> Self {
+    pub(super) fn new(weights: &[f32], bias: Vec<f32>, inputs: usize, precision: Precision) -> Self {
         let outputs = bias.len();
         let weights = match precision {
             Precision::Float32 => {
                 let matrix = NdTensorView::from_data([outputs, inputs], weights);
-                Weights::Float32(
-                    GemmExecutor::<f32, f32, f32>::default().prepack_b(matrix.transposed()),
-                )
+                Weights::Float32(GemmExecutor::<f32, f32, f32>::default().prepack_b(matrix.transposed()))
             }
             Precision::Int8 => {
                 let (integers, scales) = quantise_weights(weights, inputs);
+                let sums = integers.chunks_exact(inputs).map(|row| row.iter().map(|&x| f32::from(x)).sum()).collect();
                 let matrix = NdTensorView::from_data([outputs, inputs], integers.as_slice());
                 let weights = GemmExecutor::<u8, i8, i32>::default().prepack_b(matrix.transposed());
-                Weights::Int8 { weights, scales }
+                Weights::Int8(PackedIntegers { weights, scales, sums })
             }
         };
-        Self {
-            inputs,
-            outputs,
-            bias,
-            weights,
-        }
+        Self { inputs, outputs, bias, weights }
     }
 
     /// Fills `output` (rows of `outputs` values) from `input` (as many rows of `inputs` values).
@@ -86,56 +66,33 @@ impl Linear {
     /// # Panics
     /// When the lengths do not belong together: a mistake of this crate, caught at the thread's edge.
     pub(super) fn apply(&self, input: &[f32], output: &mut [f32], multiplier: &mut Multiplier) {
-        assert_eq!(
-            input.len() / self.inputs,
-            output.len() / self.outputs,
-            "rows of input and output"
-        );
+        assert_eq!(input.len() / self.inputs, output.len() / self.outputs, "rows of input and output");
         match &self.weights {
             Weights::Float32(weights) => {
                 let rows = NdTensorView::from_data([input.len() / self.inputs, self.inputs], input);
                 let bias = Some(BiasVector::Row(&self.bias));
-                let options = GemmOptions {
-                    bias,
-                    ..GemmOptions::default()
-                };
-                let product = multiplier.float.gemm(
-                    output,
-                    GemmInputA::Unpacked(rows),
-                    GemmInputB::Packed(weights),
-                    options,
-                );
+                let options = GemmOptions { bias, ..GemmOptions::default() };
+                let product =
+                    multiplier.float.gemm(output, GemmInputA::Unpacked(rows), GemmInputB::Packed(weights), options);
                 assert!(product.is_ok(), "matrix shapes: {product:?}");
             }
-            Weights::Int8 { weights, scales } => {
-                let blocks = input
-                    .chunks(INTEGER_ROWS * self.inputs)
-                    .zip(output.chunks_mut(INTEGER_ROWS * self.outputs));
+            Weights::Int8(weights) => {
+                let blocks =
+                    input.chunks(INTEGER_ROWS * self.inputs).zip(output.chunks_mut(INTEGER_ROWS * self.outputs));
                 for (input, output) in blocks {
-                    self.apply_integers(input, output, weights, scales, multiplier);
+                    self.apply_integers(weights, input, output, multiplier);
                 }
             }
         }
     }
 
-    fn apply_integers(
-        &self,
-        input: &[f32],
-        output: &mut [f32],
-        weights: &PackedBMatrix<i8>,
-        column_scales: &[f32],
-        multiplier: &mut Multiplier,
-    ) {
+    fn apply_integers(&self, weights: &PackedIntegers, input: &[f32], output: &mut [f32], multiplier: &mut Multiplier) {
         let rows = input.len() / self.inputs;
         // Without VNNI, AVX2 adds pairs of products in 16 bits: 7-bit inputs cannot overflow there.
-        let top = if multiplier.integer.may_saturate() {
-            127
-        } else {
-            255
-        };
+        let top = if multiplier.integer.may_saturate() { 127 } else { 255 };
         multiplier.input.resize(input.len(), 0);
         multiplier.scales.resize(rows, 0.0);
-        multiplier.zero_points.resize(rows, 0);
+        multiplier.zero_points.resize(rows, 0.0);
         multiplier.sums.resize(output.len(), 0);
         Quantise {
             width: self.inputs,
@@ -148,25 +105,22 @@ impl Linear {
         .dispatch();
 
         let matrix = NdTensorView::from_data([rows, self.inputs], multiplier.input.as_slice());
-        let a_quant = Some(QuantParams {
-            zero_point: multiplier.zero_points.as_slice(),
-        });
-        let options = GemmOptions {
-            a_quant,
-            ..GemmOptions::default()
-        };
+        // Zero points are taken out below, for a few operations per output: rten-gemm 0.27 applies those of the first
+        // rows to all.
         let product = multiplier.integer.gemm(
             &mut multiplier.sums,
             GemmInputA::Unpacked(matrix),
-            GemmInputB::Packed(weights),
-            options,
+            GemmInputB::Packed(&weights.weights),
+            GemmOptions::default(),
         );
         assert!(product.is_ok(), "matrix shapes: {product:?}");
         Dequantise {
             width: self.outputs,
             sums: &multiplier.sums,
             row_scales: &multiplier.scales,
-            column_scales,
+            zero_points: &multiplier.zero_points,
+            column_scales: &weights.scales,
+            column_sums: &weights.sums,
             bias: &self.bias,
             output,
         }
@@ -179,9 +133,7 @@ fn quantise_weights(weights: &[f32], inputs: usize) -> (Vec<i8>, Vec<f32>) {
     let mut integers = Vec::with_capacity(weights.len());
     let mut scales = Vec::with_capacity(weights.len() / inputs);
     for row in weights.chunks_exact(inputs) {
-        let largest = row
-            .iter()
-            .fold(f32::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
+        let largest = row.iter().fold(f32::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
         let scale = largest / 127.0;
         integers.extend(row.iter().map(|x| (x / scale).round() as i8));
         scales.push(scale);
@@ -218,14 +170,9 @@ mod tests {
                 layer.apply(&input, &mut output, &mut Multiplier::default());
                 for (row, output) in input.chunks_exact(inputs).zip(output.chunks_exact(outputs)) {
                     for (index, found) in output.iter().enumerate() {
-                        let products = row
-                            .iter()
-                            .zip(&weights[index * inputs..(index + 1) * inputs]);
+                        let products = row.iter().zip(&weights[index * inputs..(index + 1) * inputs]);
                         let expected = bias[index] + products.map(|(x, w)| x * w).sum::<f32>();
-                        assert!(
-                            (found - expected).abs() < tolerance,
-                            "{precision:?}: {found} is not {expected}"
-                        );
+                        assert!((found - expected).abs() < tolerance, "{precision:?}: {found} is not {expected}");
                     }
                 }
             }

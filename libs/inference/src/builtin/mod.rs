@@ -97,14 +97,9 @@ impl BuiltinEmbedder {
     /// [`InferenceError::ModelFiles`] naming the file.
     pub async fn load(options: BuiltinOptions) -> Result<Self, InferenceError> {
         let directory = options.model_dir.clone();
-        tokio::task::spawn_blocking(move || Self::load_blocking(&options))
-            .await
-            .unwrap_or_else(|error| {
-                Err(InferenceError::ModelFiles {
-                    path: directory,
-                    detail: format!("loading stopped: {error}"),
-                })
-            })
+        tokio::task::spawn_blocking(move || Self::load_blocking(&options)).await.unwrap_or_else(|error| {
+            Err(InferenceError::ModelFiles { path: directory, detail: format!("loading stopped: {error}") })
+        })
     }
 
     /// As [`BuiltinEmbedder::load`], on the calling thread.
@@ -127,33 +122,16 @@ impl BuiltinEmbedder {
         };
         let workers = Workers::start(options.threads, Scratch::default)?;
         tracing::info!(space = %space.name, threads = options.threads, "embedding model loaded");
-        Ok(Self {
-            space,
-            tokens,
-            bert,
-            workers,
-        })
+        Ok(Self { space, tokens, bert, workers })
     }
 
     /// Token ids of every input, in their order.
-    async fn tokenise(
-        &self,
-        inputs: &[String],
-        kind: InputKind,
-    ) -> Result<Vec<Vec<u32>>, InferenceError> {
+    async fn tokenise(&self, inputs: &[String], kind: InputKind) -> Result<Vec<Vec<u32>>, InferenceError> {
         let mut parts = Vec::new();
         for part in inputs.chunks(TOKENISE_TEXTS) {
             let tokens = Arc::clone(&self.tokens);
-            let texts: Vec<String> = part
-                .iter()
-                .map(|text| tokens.shorten(text).to_owned())
-                .collect();
-            parts.push(self.workers.run(kind, move |_| {
-                texts
-                    .iter()
-                    .map(|text| tokens.ids(text))
-                    .collect::<Vec<_>>()
-            }));
+            let texts: Vec<String> = part.iter().map(|text| tokens.shorten(text).to_owned()).collect();
+            parts.push(self.workers.run(kind, move |_| texts.iter().map(|text| tokens.ids(text)).collect::<Vec<_>>()));
         }
         let mut ids = Vec::with_capacity(inputs.len());
         for part in parts {
@@ -171,26 +149,15 @@ impl Embedder for BuiltinEmbedder {
         &self.space
     }
 
-    async fn embed(
-        &self,
-        inputs: &[String],
-        kind: InputKind,
-    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+    async fn embed(&self, inputs: &[String], kind: InputKind) -> Result<Vec<Vec<f32>>, InferenceError> {
         check_inputs(inputs)?;
         let mut sequences = self.tokenise(inputs, kind).await?;
         let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
         let mut running = Vec::new();
         for batch in batches(&lengths) {
             let bert = Arc::clone(&self.bert);
-            let ids: Vec<Vec<u32>> = batch
-                .iter()
-                .map(|&index| std::mem::take(&mut sequences[index]))
-                .collect();
-            running.push((
-                batch,
-                self.workers
-                    .run(kind, move |scratch| bert.embed(&ids, scratch)),
-            ));
+            let ids: Vec<Vec<u32>> = batch.iter().map(|&index| std::mem::take(&mut sequences[index])).collect();
+            running.push((batch, self.workers.run(kind, move |scratch| bert.embed(&ids, scratch))));
         }
         let mut vectors = vec![Vec::new(); inputs.len()];
         for (batch, answer) in running {

@@ -18,34 +18,19 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn load(path: &Path, max_tokens: usize) -> Result<Self, InferenceError> {
         if !path.exists() {
-            return Err(broken(
-                path,
-                "does not exist; scripts/setup installs the model",
-            ));
+            return Err(broken(path, "does not exist; scripts/setup installs the model"));
         }
-        let unusable =
-            |error: tokenizers::Error| broken(path, format!("is not a usable tokenizer: {error}"));
+        let unusable = |error: tokenizers::Error| broken(path, format!("is not a usable tokenizer: {error}"));
         let mut tokenizer = Tokenizer::from_file(path).map_err(unusable)?;
-        let truncation = TruncationParams {
-            max_length: max_tokens,
-            ..TruncationParams::default()
-        };
-        tokenizer
-            .with_truncation(Some(truncation))
-            .map_err(unusable)?;
+        let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(unusable)?;
         tokenizer.with_padding(None);
-        Ok(Self {
-            tokenizer,
-            path: path.to_owned(),
-            max_characters: max_tokens * CHARACTERS_PER_TOKEN,
-        })
+        Ok(Self { tokenizer, path: path.to_owned(), max_characters: max_tokens * CHARACTERS_PER_TOKEN })
     }
 
     /// The beginning of `text` that can matter.
     pub(super) fn shorten<'a>(&self, text: &'a str) -> &'a str {
-        text.char_indices()
-            .nth(self.max_characters)
-            .map_or(text, |(end, _)| &text[..end])
+        text.char_indices().nth(self.max_characters).map_or(text, |(end, _)| &text[..end])
     }
 
     /// Ids with the model's own first and last token; never empty.
@@ -55,10 +40,7 @@ impl Tokens {
             .encode_fast(text, true)
             .map_err(|error| broken(&self.path, format!("cannot tokenise: {error}")))?;
         if encoding.is_empty() {
-            return Err(broken(
-                &self.path,
-                "adds no first and last token; it belongs to another kind of model",
-            ));
+            return Err(broken(&self.path, "adds no first and last token; it belongs to another kind of model"));
         }
         Ok(encoding.get_ids().to_vec())
     }

@@ -37,17 +37,10 @@ impl<S> Lines<S> {
             if waiting.closed {
                 return None;
             }
-            if let Some(work) = waiting
-                .queries
-                .pop_front()
-                .or_else(|| waiting.passages.pop_front())
-            {
+            if let Some(work) = waiting.queries.pop_front().or_else(|| waiting.passages.pop_front()) {
                 return Some(work);
             }
-            waiting = self
-                .changed
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -55,25 +48,14 @@ impl<S> Lines<S> {
 impl<S: 'static> Workers<S> {
     /// Starts `threads` threads (at least one); `make` runs on each of them.
     pub(super) fn start(threads: usize, make: fn() -> S) -> Result<Self, InferenceError> {
-        let waiting = Waiting {
-            queries: VecDeque::new(),
-            passages: VecDeque::new(),
-            closed: false,
-        };
-        let workers = Self {
-            lines: Arc::new(Lines {
-                waiting: Mutex::new(waiting),
-                changed: Condvar::new(),
-            }),
-        };
+        let waiting = Waiting { queries: VecDeque::new(), passages: VecDeque::new(), closed: false };
+        let workers = Self { lines: Arc::new(Lines { waiting: Mutex::new(waiting), changed: Condvar::new() }) };
         for index in 0..threads.max(1) {
             let lines = Arc::clone(&workers.lines);
             std::thread::Builder::new()
                 .name(format!("embed-{index}"))
                 .spawn(move || serve(&lines, make))
-                .map_err(|error| InferenceError::Configuration {
-                    detail: format!("threads: cannot start: {error}"),
-                })?;
+                .map_err(|error| InferenceError::Configuration { detail: format!("threads: cannot start: {error}") })?;
         }
         Ok(workers)
     }
@@ -102,10 +84,7 @@ impl<S: 'static> Workers<S> {
     }
 
     /// Waits for the answer to [`Workers::run`].
-    pub(super) async fn answer<T>(
-        &self,
-        receiver: oneshot::Receiver<T>,
-    ) -> Result<T, InferenceError> {
+    pub(super) async fn answer<T>(&self, receiver: oneshot::Receiver<T>) -> Result<T, InferenceError> {
         receiver.await.map_err(|_| InferenceError::Unavailable {
             provider: "the built-in model".to_owned(),
             detail: "the computation broke off".to_owned(),
@@ -128,10 +107,7 @@ impl<S> Drop for Workers<S> {
 fn serve<S>(lines: &Lines<S>, make: fn() -> S) {
     // The multiplication library asks for the current pool's threads. A pool of this one thread keeps each batch on
     // its own core, which is faster than splitting every multiplication and leaves nothing to wait for.
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .use_current_thread()
-        .build();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
     if let Err(error) = pool {
         tracing::warn!(%error, "embedding thread without its own pool");
     }

@@ -47,7 +47,7 @@ impl RemoteOptions {
                 languages: Vec::new(),
             },
             api_key: None,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             batch_inputs: 64,
             batch_bytes: 256 << 10,
             attempts: 3,
@@ -73,10 +73,7 @@ impl Endpoint {
             .and_then(|base| base.join(path))
             .map_err(|error| configuration(format!("url {}: {error}", options.url)))?;
         if !matches!(address.scheme(), "http" | "https") {
-            return Err(configuration(format!(
-                "url {}: must begin with http:// or https://",
-                options.url
-            )));
+            return Err(configuration(format!("url {}: must begin with http:// or https://", options.url)));
         }
         if options.space.dimension == 0 {
             return Err(configuration("dimension must be at least 1".to_owned()));
@@ -87,17 +84,8 @@ impl Endpoint {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| configuration(format!("HTTP client: {error}")))?;
-        let provider = format!(
-            "{} at {}",
-            options.space.model,
-            address.host_str().unwrap_or("?")
-        );
-        Ok(Self {
-            client,
-            address,
-            provider,
-            options,
-        })
+        let provider = format!("{} at {}", options.space.model, address.host_str().unwrap_or("?"));
+        Ok(Self { client, address, provider, options })
     }
 
     pub(super) fn space(&self) -> &EmbeddingSpace {
@@ -105,18 +93,11 @@ impl Endpoint {
     }
 
     pub(super) fn protocol(&self, detail: impl Into<String>) -> InferenceError {
-        InferenceError::Protocol {
-            provider: self.provider.clone(),
-            detail: detail.into(),
-        }
+        InferenceError::Protocol { provider: self.provider.clone(), detail: detail.into() }
     }
 
     fn unavailable(&self, detail: String, retry_after: Option<Duration>) -> InferenceError {
-        InferenceError::Unavailable {
-            provider: self.provider.clone(),
-            detail,
-            retry_after,
-        }
+        InferenceError::Unavailable { provider: self.provider.clone(), detail, retry_after }
     }
 
     /// The inputs as runs that fit one request each.
@@ -124,8 +105,8 @@ impl Endpoint {
         let mut batches = Vec::new();
         let (mut start, mut bytes) = (0, 0);
         for (index, input) in inputs.iter().enumerate() {
-            let full = index - start >= self.options.batch_inputs.max(1)
-                || bytes + input.len() > self.options.batch_bytes;
+            let full =
+                index - start >= self.options.batch_inputs.max(1) || bytes + input.len() > self.options.batch_bytes;
             if full && index > start {
                 batches.push(&inputs[start..index]);
                 (start, bytes) = (index, 0);
@@ -152,10 +133,7 @@ impl Endpoint {
                 Err(error) => error,
             };
             let wait = error.retry_after().unwrap_or(backoff);
-            if !error.is_retryable()
-                || attempt >= self.options.attempts
-                || wait > self.options.longest_wait
-            {
+            if !error.is_retryable() || attempt >= self.options.attempts || wait > self.options.longest_wait {
                 return Err(error);
             }
             tracing::debug!(provider = %self.provider, attempt, wait_ms = wait.as_millis(), "embedding request retried");
@@ -165,43 +143,28 @@ impl Endpoint {
         }
     }
 
-    async fn post_once<T: DeserializeOwned>(
-        &self,
-        body: &impl Serialize,
-        inputs: usize,
-    ) -> Result<T, InferenceError> {
+    async fn post_once<T: DeserializeOwned>(&self, body: &impl Serialize, inputs: usize) -> Result<T, InferenceError> {
         let mut request = self.client.post(self.address.clone()).json(body);
         if let Some(key) = &self.options.api_key {
             request = request.bearer_auth(key.expose_secret());
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unavailable(reason(&error), None))?;
+        let response = request.send().await.map_err(|error| self.unavailable(reason(&error), None))?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
         if status.is_success() {
             let bytes = self.read(response, self.answer_limit(inputs)).await?;
-            return serde_json::from_slice(&bytes).map_err(|error| {
-                self.protocol(format!("not the expected JSON (line {})", error.line()))
-            });
+            return serde_json::from_slice(&bytes)
+                .map_err(|error| self.protocol(format!("not the expected JSON (line {})", error.line())));
         }
         let detail = match self.read(response, 4096).await {
             Ok(bytes) => provider_words(&bytes),
             Err(_) => String::new(),
         };
-        let overloaded =
-            status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT;
+        let overloaded = status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT;
         if overloaded || status.is_server_error() {
-            return Err(
-                self.unavailable(format!("status {}: {detail}", status.as_u16()), retry_after)
-            );
+            return Err(self.unavailable(format!("status {}: {detail}", status.as_u16()), retry_after));
         }
-        Err(InferenceError::Refused {
-            provider: self.provider.clone(),
-            status: status.as_u16(),
-            detail,
-        })
+        Err(InferenceError::Refused { provider: self.provider.clone(), status: status.as_u16(), detail })
     }
 
     /// Generous: 32 characters per component, so that only a broken or hostile answer is cut off.
@@ -209,17 +172,9 @@ impl Endpoint {
         (64 << 10) + inputs * (self.options.space.dimension * 32 + 256)
     }
 
-    async fn read(
-        &self,
-        mut response: reqwest::Response,
-        limit: usize,
-    ) -> Result<Vec<u8>, InferenceError> {
+    async fn read(&self, mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, InferenceError> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.unavailable(reason(&error), None))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unavailable(reason(&error), None))? {
             if bytes.len() + chunk.len() > limit {
                 return Err(self.protocol(format!("answer longer than {limit} bytes")));
             }
@@ -229,11 +184,7 @@ impl Endpoint {
     }
 
     /// Checks number, length and values, and scales to unit length.
-    pub(super) fn checked(
-        &self,
-        mut vectors: Vec<Vec<f32>>,
-        inputs: usize,
-    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+    pub(super) fn checked(&self, mut vectors: Vec<Vec<f32>>, inputs: usize) -> Result<Vec<Vec<f32>>, InferenceError> {
         if vectors.len() != inputs {
             return Err(self.protocol(format!("{} vectors for {inputs} inputs", vectors.len())));
         }
@@ -241,9 +192,9 @@ impl Endpoint {
             let dimension = self.options.space.dimension;
             if vector.len() != dimension {
                 let found = vector.len();
-                return Err(self.protocol(format!(
-                    "vectors have {found} components, the configuration says {dimension}"
-                )));
+                return Err(
+                    self.protocol(format!("vectors have {found} components, the configuration says {dimension}"))
+                );
             }
             if vector.iter().any(|x| !x.is_finite()) || vector.iter().all(|&x| x == 0.0) {
                 return Err(self.protocol("a vector without direction"));
@@ -272,13 +223,7 @@ fn reason(error: &reqwest::Error) -> String {
 
 /// Seconds of a `Retry-After`; its date form is not used by these services (RFC 9110, 10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: u64 = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
@@ -286,12 +231,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn provider_words(body: &[u8]) -> String {
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let error = json.as_ref().and_then(|json| json.get("error"));
-    let message = error
-        .and_then(|error| error.get("message").or(Some(error)))
-        .and_then(|message| message.as_str());
-    message
-        .unwrap_or("no reason given")
-        .chars()
-        .take(200)
-        .collect()
+    let message = error.and_then(|error| error.get("message").or(Some(error))).and_then(|message| message.as_str());
+    message.unwrap_or("no reason given").chars().take(200).collect()
 }

@@ -29,9 +29,7 @@ impl OllamaEmbedder {
     /// # Errors
     /// [`InferenceError::Configuration`] for an unusable address or dimension.
     pub fn new(options: RemoteOptions) -> Result<Self, InferenceError> {
-        Ok(Self {
-            endpoint: Endpoint::new("api/embed", options)?,
-        })
+        Ok(Self { endpoint: Endpoint::new("api/embed", options)? })
     }
 }
 
@@ -41,24 +39,13 @@ impl Embedder for OllamaEmbedder {
         self.endpoint.space()
     }
 
-    async fn embed(
-        &self,
-        inputs: &[String],
-        kind: InputKind,
-    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+    async fn embed(&self, inputs: &[String], kind: InputKind) -> Result<Vec<Vec<f32>>, InferenceError> {
         check_inputs(inputs)?;
         let space = self.endpoint.space();
         let mut vectors = Vec::with_capacity(inputs.len());
         for batch in self.endpoint.batches(inputs) {
-            let input = batch
-                .iter()
-                .map(|text| format!("{}{text}", space.prefix(kind)))
-                .collect();
-            let request = EmbedRequest {
-                model: &space.model,
-                input,
-                truncate: true,
-            };
+            let input = batch.iter().map(|text| format!("{}{text}", space.prefix(kind))).collect();
+            let request = EmbedRequest { model: &space.model, input, truncate: true };
             let answer: EmbedResponse = self.endpoint.post(&request, batch.len()).await?;
             vectors.extend(self.endpoint.checked(answer.embeddings, batch.len())?);
         }
