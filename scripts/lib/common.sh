@@ -58,6 +58,10 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+port_is_free() {
+    python3 -c 'import socket, sys; socket.socket().bind(("127.0.0.1", int(sys.argv[1])))' "$1" 2>/dev/null
+}
+
 # Waits until a command succeeds: wait_for SECONDS WHAT COMMAND…
 wait_for() {
     local deadline=$((SECONDS + $1)) what=$2
