@@ -71,11 +71,7 @@ impl Backend for JobSource {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        _: &WorkerContext,
-    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Infallible>>> {
         // Registered before looking, so that what is put in between is not overlooked.
         self.inbox.waker.register(cx.waker());
         match self.inbox.lock().pop_front() {

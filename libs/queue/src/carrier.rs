@@ -80,7 +80,8 @@ impl Carrier {
     /// Prepares; connects on first use.
     pub(crate) fn new(options: RedisOptions, queues: &[QueueName]) -> Result<Self, QueueError> {
         let shared = options.connect()?;
-        let blocking = queues.iter().map(|queue| Ok((*queue, options.connect()?))).collect::<Result<_, QueueError>>()?;
+        let blocking =
+            queues.iter().map(|queue| Ok((*queue, options.connect()?))).collect::<Result<_, QueueError>>()?;
         Ok(Self { options, shared, blocking })
     }
 
@@ -102,8 +103,7 @@ impl Carrier {
         if key == nudges {
             return Ok(Popped { ids: Vec::new(), nudged: true });
         }
-        let ids: Vec<JobId> =
-            values.iter().filter_map(|value| std::str::from_utf8(value).ok()?.parse().ok()).collect();
+        let ids: Vec<JobId> = values.iter().filter_map(|value| std::str::from_utf8(value).ok()?.parse().ok()).collect();
         if ids.len() < values.len() {
             tracing::warn!(%queue, messages = values.len() - ids.len(), "dropped messages that are no job ids");
         }

@@ -103,7 +103,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 fn stale(job: &ClaimedJob) -> &'static str {
-    metrics::counter!("carrel_jobs_stale_total", "kind" => job.kind.clone(), "queue" => job.queue.as_str()).increment(1);
+    metrics::counter!("carrel_jobs_stale_total", "kind" => job.kind.clone(), "queue" => job.queue.as_str())
+        .increment(1);
     tracing::warn!(attempt = job.attempt, "job execution discarded: its claim was lost");
     "stale"
 }
@@ -140,7 +141,9 @@ async fn record(shared: &Shared, job: &ClaimedJob, error: JobError) -> &'static 
         AttemptEnd::Retry { code, message, .. } | AttemptEnd::Discard { code, message } => {
             tracing::warn!(attempt = job.attempt, outcome, code, message, "job attempt failed");
         }
-        AttemptEnd::Snooze(_) | AttemptEnd::Cancel => tracing::info!(attempt = job.attempt, outcome, "job attempt ended"),
+        AttemptEnd::Snooze(_) | AttemptEnd::Cancel => {
+            tracing::info!(attempt = job.attempt, outcome, "job attempt ended");
+        }
     }
     if ended == Ended::Waits
         && let Some(lane) = shared.lane(job.queue)

@@ -173,7 +173,8 @@ async fn claim_popped(
             Ok(claimed) => {
                 let refused = ids.len() - claimed.len();
                 if refused > 0 {
-                    metrics::counter!("carrel_jobs_refused_total", "queue" => lane.queue.as_str()).increment(refused as u64);
+                    metrics::counter!("carrel_jobs_refused_total", "queue" => lane.queue.as_str())
+                        .increment(refused as u64);
                 }
                 deliver(shared, lane, slots, claimed);
                 return;

@@ -13,9 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// Starts the thread; it ends after `stop`.
 pub(crate) fn start(shared: Arc<Shared>, stop: CancellationToken) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new()
-        .name("carrel-keeper".to_owned())
-        .spawn(move || runtime.block_on(keep(&shared, &stop)))
+    std::thread::Builder::new().name("carrel-keeper".to_owned()).spawn(move || runtime.block_on(keep(&shared, &stop)))
 }
 
 async fn keep(shared: &Shared, stop: &CancellationToken) {

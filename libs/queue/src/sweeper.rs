@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often old jobs are looked for.
-const RETENTION_PERIOD: Duration = Duration::from_secs(3600);
+const RETENTION_PERIOD: Duration = Duration::from_hours(1);
 /// How often the depths are counted.
 const DEPTHS_PERIOD: Duration = Duration::from_secs(15);
 

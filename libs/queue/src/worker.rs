@@ -72,13 +72,16 @@ impl Shared {
 
     /// Remembers whether Redis answers, and says so when that changes.
     pub(crate) fn redis_is(&self, up: bool, error: Option<&redis::RedisError>) {
-        if self.vitals.redis.swap(up, Ordering::Relaxed) == up && (up || self.vitals.redis_seen.swap(true, Ordering::Relaxed)) {
+        if self.vitals.redis.swap(up, Ordering::Relaxed) == up
+            && (up || self.vitals.redis_seen.swap(true, Ordering::Relaxed))
+        {
             return;
         }
         self.vitals.redis_seen.store(true, Ordering::Relaxed);
-        match error {
-            Some(error) => tracing::warn!(%error, "Redis is away; jobs are claimed from PostgreSQL"),
-            None => tracing::info!("Redis carries the jobs' ids"),
+        if let Some(error) = error {
+            tracing::warn!(%error, "Redis is away; jobs are claimed from PostgreSQL");
+        } else {
+            tracing::info!("Redis carries the jobs' ids");
         }
         self.announce_all();
     }
@@ -124,8 +127,8 @@ impl WorkerBuilder {
             drain: Duration::from_secs(20),
             backoff: Duration::from_secs(1),
             poll: Duration::from_secs(5),
-            unservable_after: Duration::from_secs(600),
-            keep_finished: Duration::from_secs(30 * 24 * 3600),
+            unservable_after: Duration::from_mins(10),
+            keep_finished: Duration::from_hours(30 * 24),
             span: Arc::new(plain_span),
             host: String::new(),
             version: String::new(),
@@ -219,7 +222,8 @@ impl WorkerBuilder {
         };
         let identity = jobs::Worker { id: self.id, kinds: self.handlers.versions(), lease: self.lease };
         let vitals = Arc::new(Vitals::new(self.lease, carrier.is_some()));
-        let lanes = self.queues.into_iter().map(|(queue, concurrency)| Arc::new(Lane::new(queue, concurrency))).collect();
+        let lanes =
+            self.queues.into_iter().map(|(queue, concurrency)| Arc::new(Lane::new(queue, concurrency))).collect();
         let shared = Arc::new(Shared {
             database: self.database,
             identity,

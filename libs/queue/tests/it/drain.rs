@@ -20,7 +20,7 @@ async fn lets_running_jobs_end(carry: Carry) {
     probe.until_started(ids[0]).await;
     running.stop.cancel();
     let health = running.health.clone();
-    until("the worker drains", async || { health.report().draining.then_some(()) }).await;
+    until("the worker drains", async || health.report().draining.then_some(())).await;
     assert!(!health.report().is_ready());
     probe.gate.notify_one();
     let started = Instant::now();

@@ -69,14 +69,16 @@ async fn lost_claim_stops_the_handler(carry: Carry) {
     probe.until_started(id).await;
     // As if the worker had been frozen for longer than its lease and a neighbour had taken the job.
     let taken = ClaimToken(Uuid::now_v7());
-    sqlx::query("update carrel.job set claim = $2, attempt = 2, lease_until = now() + interval '1 minute' where id = $1")
-        .bind(id.0)
-        .bind(taken.0)
-        .execute(&bench.owner)
-        .await
-        .unwrap();
+    sqlx::query(
+        "update carrel.job set claim = $2, attempt = 2, lease_until = now() + interval '1 minute' where id = $1",
+    )
+    .bind(id.0)
+    .bind(taken.0)
+    .execute(&bench.owner)
+    .await
+    .unwrap();
     probe.gate.notify_one();
-    until("the handler was refused", async || { probe.stale.lock().unwrap().contains(&id).then_some(()) }).await;
+    until("the handler was refused", async || probe.stale.lock().unwrap().contains(&id).then_some(())).await;
     assert_eq!(bench.number("select count(*) from carrel.audit_entry where action = 'probe.act'").await, 0);
     jobs::give_back(&bench.database, &[(id, taken)]).await.unwrap();
     probe.gate.notify_one();
@@ -92,7 +94,7 @@ async fn two_workers_never_hold_one_job() {
     let claimers = (0..4).map(|_| {
         let database = bench.database.clone();
         tokio::spawn(async move {
-            let worker = ghost(Duration::from_secs(60));
+            let worker = ghost(Duration::from_mins(1));
             let mut claimed = Vec::new();
             let deadline = Instant::now() + Duration::from_secs(20);
             while jobs::next_due(&database, &worker, QueueName::Ingest).await.unwrap().is_some() {
@@ -128,7 +130,7 @@ async fn redis_that_forgets_loses_nothing() {
             let keys: Vec<String> =
                 redis::cmd("KEYS").arg(format!("{}*", bench.prefix)).query_async(&mut redis.clone()).await.unwrap();
             if !keys.is_empty() {
-                    redis::cmd("DEL").arg(keys).exec_async(&mut redis.clone()).await.unwrap();
+                redis::cmd("DEL").arg(keys).exec_async(&mut redis.clone()).await.unwrap();
             }
         }
         let left = bench.number("select count(*) from carrel.job where state <> 'completed'").await;
@@ -146,7 +148,8 @@ async fn garbage_and_repeats_in_redis_are_dropped() {
     let id = bench.enqueue_one(Act::Complete.spec()).await;
     let mut redis = redis::Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
     let list = format!("{}jobs:ingest", bench.prefix);
-    for message in [b"\xff\xfe".as_slice(), b"no id", Uuid::now_v7().to_string().as_bytes(), id.to_string().as_bytes()] {
+    for message in [b"\xff\xfe".as_slice(), b"no id", Uuid::now_v7().to_string().as_bytes(), id.to_string().as_bytes()]
+    {
         for _ in 0..3 {
             redis::cmd("RPUSH").arg(&list).arg(message).exec_async(&mut redis).await.unwrap();
         }

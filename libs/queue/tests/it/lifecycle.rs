@@ -202,6 +202,42 @@ async fn newer_payload_waits_for_a_newer_worker(carry: Carry) {
     bench.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_sets_up_again_what_fell() {
+    let bench = Bench::new(Carry::Postgres).await;
+    let probe = Probe::new();
+    bench.run(bench.builder(&probe));
+    let (fine, broken, broken_too) = (Act::Complete.spec(), Act::GiveUpOnce.spec(), Act::GiveUpOnce.spec());
+    let mut publish = Act::Complete.spec();
+    publish.needs = vec![fine.id, broken.id, broken_too.id];
+    let mut after = Act::Complete.spec();
+    after.needs = vec![publish.id];
+    bench.enqueue(&[fine.clone(), broken.clone(), broken_too.clone(), publish.clone(), after.clone()]).await;
+    for id in [broken.id, broken_too.id] {
+        bench.until_state(id, JobState::Discarded).await;
+    }
+    bench.until_state(after.id, JobState::Cancelled).await;
+
+    let replay = JobId(Uuid::now_v7());
+    for _ in 0..2 {
+        let mut tx = bench.database.begin(bench.workspace).await.unwrap();
+        let other = JobId(Uuid::now_v7());
+        let asked = if bench.number("select count(*) from carrel.job").await == 5 { replay } else { other };
+        let retried = jobs::retry(&mut tx, broken.id, asked, &Actor::Operator).await.unwrap();
+        assert_eq!(retried, Some(Retried::Replayed(replay)), "asked twice, it is one replay");
+        tx.commit().await.unwrap();
+    }
+    until("the end of the chain has completed", async || {
+        let done =
+            bench.number("select count(*) from carrel.job where replay_of is not null and state = 'completed'").await;
+        (done == 4).then_some(())
+    })
+    .await;
+    assert_eq!(bench.number("select count(*) from carrel.job").await, 9);
+    assert_eq!(probe.runs(fine.id), 1, "what had completed is not run again");
+    bench.finish().await;
+}
+
 #[tokio::test]
 async fn a_rolled_back_transaction_leaves_no_job() {
     let bench = Bench::new(Carry::Postgres).await;
@@ -263,7 +299,10 @@ async fn lists_page_by_page_with_filters() {
     }
     let none = JobFilter { queue: Some(QueueName::Notify), ..JobFilter::default() };
     assert!(jobs::list(&mut tx, &none, None, 10).await.unwrap().is_empty());
-    assert_eq!(jobs::retry(&mut tx, later, JobId(Uuid::now_v7()), &Actor::Operator).await.unwrap(), Some(Retried::Hastened));
+    assert_eq!(
+        jobs::retry(&mut tx, later, JobId(Uuid::now_v7()), &Actor::Operator).await.unwrap(),
+        Some(Retried::Hastened)
+    );
     tx.commit().await.unwrap();
     assert_eq!(bench.job(later).await.state, JobState::Available);
     bench.finish().await;
@@ -276,7 +315,7 @@ async fn old_jobs_are_deleted_with_their_attempts() {
     bench.run(bench.builder(&probe));
     let id = bench.enqueue_one(Act::FailFirst(1).spec()).await;
     bench.until_state(id, JobState::Completed).await;
-    assert_eq!(jobs::delete_finished(&bench.database, Duration::from_secs(3600)).await.unwrap(), 0);
+    assert_eq!(jobs::delete_finished(&bench.database, Duration::from_hours(1)).await.unwrap(), 0);
     until("old jobs are deleted", async || {
         (jobs::delete_finished(&bench.database, Duration::ZERO).await.unwrap() == 1).then_some(())
     })

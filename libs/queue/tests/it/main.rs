@@ -1,5 +1,7 @@
 //! Workers against a real PostgreSQL and a real Redis, every behaviour on both transports.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
+
 mod drain;
 mod faults;
 mod lifecycle;

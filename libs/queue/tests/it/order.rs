@@ -19,11 +19,14 @@ on_both! {
 async fn runs_by_priority_then_age(carry: Carry) {
     let bench = Bench::new(carry).await;
     let probe = Probe::new();
-    let mut specs: Vec<JobSpec> = [5, 0, -3, 0].into_iter().map(|priority| {
-        let mut spec = Act::Complete.spec();
-        spec.priority = priority;
-        spec
-    }).collect();
+    let mut specs: Vec<JobSpec> = [5, 0, -3, 0]
+        .into_iter()
+        .map(|priority| {
+            let mut spec = Act::Complete.spec();
+            spec.priority = priority;
+            spec
+        })
+        .collect();
     specs[3].run_at = None;
     let ids = bench.enqueue(&specs).await;
     bench.run(bench.builder(&probe).queues([(QueueName::Ingest, 1)]));
@@ -42,7 +45,7 @@ async fn shares_fairly_between_workspaces(carry: Carry) {
     let few: Vec<JobSpec> = (0..2).map(|_| Act::Complete.spec()).collect();
     let few = bench.enqueue_in(other, &few).await;
     bench.run(bench.builder(&probe).queues([(QueueName::Ingest, 1)]));
-    until("all have run", async || { (probe.total_runs() == 42).then_some(()) }).await;
+    until("all have run", async || (probe.total_runs() == 42).then_some(())).await;
     let order = probe.order.lock().unwrap().clone();
     let place = |id: &JobId| order.iter().position(|ran| ran == id).unwrap();
     assert!(few.iter().all(|id| place(id) < 20), "the small workspace did not wait for the big one: {few:?}");
@@ -65,7 +68,10 @@ async fn paused_queue_waits(carry: Carry) {
     let explained = jobs::explain(&mut tx, paused, Duration::from_secs(30)).await.unwrap().unwrap();
     assert_eq!(explained.job.state, JobState::Available);
     assert!(
-        explained.waits.iter().any(|wait| matches!(wait, Wait::QueuePaused { reason: Some(reason), .. } if reason == "upgrade")),
+        explained
+            .waits
+            .iter()
+            .any(|wait| matches!(wait, Wait::QueuePaused { reason: Some(reason), .. } if reason == "upgrade")),
         "{:?}",
         explained.waits
     );
@@ -91,13 +97,14 @@ async fn limit_key_bounds_what_runs(carry: Carry) {
     for _ in 0..2 {
         bench.run(bench.builder(&probe).queues([(QueueName::Ingest, 8)]));
     }
-    until("two run", async || { (probe.total_runs() == 2).then_some(()) }).await;
+    until("two run", async || (probe.total_runs() == 2).then_some(())).await;
     // A job without the key is not held up by those with it.
     let free = bench.enqueue_one(Act::Complete.spec()).await;
     bench.until_state(free, JobState::Completed).await;
     let mut most = 0;
     until("all completed", async || {
-        most = most.max(bench.number("select count(*) from carrel.job where state = 'running' and limit_key = 'model'").await);
+        most = most
+            .max(bench.number("select count(*) from carrel.job where state = 'running' and limit_key = 'model'").await);
         probe.gate.notify_one();
         let left = bench.number("select count(*) from carrel.job where state <> 'completed'").await;
         (left == 0).then_some(())
@@ -126,7 +133,10 @@ async fn many_jobs_complete_exactly_once(carry: Carry) {
     println!("{carry:?}: 2,000 jobs enqueued in {enqueued:?}, completed after {:?}", started.elapsed());
     assert_eq!(probe.total_runs(), 2000);
     assert_eq!(bench.number("select count(*) from carrel.audit_entry where action = 'probe.act'").await, 2000);
-    assert_eq!(bench.number("select count(distinct subject) from carrel.audit_entry where action = 'probe.act'").await, 2000);
+    assert_eq!(
+        bench.number("select count(distinct subject) from carrel.audit_entry where action = 'probe.act'").await,
+        2000
+    );
     assert_eq!(bench.number("select count(*) from carrel.job where attempt <> 1").await, 0);
     bench.finish().await;
 }
@@ -136,7 +146,7 @@ async fn starts_soon_after_the_commit(carry: Carry) {
     let probe = Probe::new();
     let running = bench.start(bench.builder(&probe));
     let health = running.health.clone();
-    until("the worker listens", async || { health.report().listening.then_some(()) }).await;
+    until("the worker listens", async || health.report().listening.then_some(())).await;
     let mut waits = Vec::new();
     for _ in 0..50 {
         let committed = Instant::now();

@@ -153,7 +153,12 @@ impl Bench {
     pub(crate) async fn until_state(&self, id: JobId, state: JobState) -> Job {
         until(&format!("job {id} is {state}"), async || {
             let job = self.job(id).await;
-            assert!(!job.state.is_final() || job.state == state, "the job ended as {:?}: {:?}", job.state, job.last_error);
+            assert!(
+                !job.state.is_final() || job.state == state,
+                "the job ended as {:?}: {:?}",
+                job.state,
+                job.last_error
+            );
             (job.state == state).then_some(job)
         })
         .await
@@ -246,6 +251,8 @@ pub(crate) enum Act {
     FailFirst(u16),
     /// Gives up at once.
     GiveUp,
+    /// Gives up at once unless it is a replay.
+    GiveUpOnce,
     /// Panics.
     Panic,
     /// Puts itself off once.
@@ -295,11 +302,20 @@ impl Probe {
     }
 
     pub(crate) async fn until_started(&self, id: JobId) {
-        until("the handler has started", async || { (self.runs(id) > 0).then_some(()) }).await;
+        until("the handler has started", async || (self.runs(id) > 0).then_some(())).await;
     }
 }
 
 pub(crate) struct Prober(pub(crate) Arc<Probe>);
+
+impl Prober {
+    /// True when the job is not a replay.
+    async fn original(&self, cx: &JobContext) -> Result<bool, JobError> {
+        let mut tx = cx.begin().await?;
+        let job = jobs::get(&mut tx, cx.job().id).await?;
+        Ok(job.is_some_and(|job| job.replay_of.is_none()))
+    }
+}
 
 #[async_trait::async_trait]
 impl Handler<Act> for Prober {
@@ -318,6 +334,10 @@ impl Handler<Act> for Prober {
             Act::FailFirst(times) if cx.job().attempt <= times => return Err(JobError::retry("not_yet", "try again")),
             Act::FailFirst(_) => {}
             Act::GiveUp => return Err(JobError::fail("hopeless", "cannot work")),
+            Act::GiveUpOnce if matches!(self.original(cx).await, Ok(true)) => {
+                return Err(JobError::fail("hopeless", "cannot work yet"));
+            }
+            Act::GiveUpOnce => {}
             Act::Panic => panic!("the handler fell over"),
             Act::SnoozeOnce if run == 1 => return Err(JobError::Snooze(Duration::from_millis(50))),
             Act::SnoozeOnce => {}

@@ -94,7 +94,8 @@ impl TryFrom<ClaimedRow> for ClaimedJob {
             payload: row.payload,
             payload_version: row.payload_version,
             attempt: u16::try_from(row.attempt).map_err(|error| inconsistent("attempt", row.id, error))?,
-            max_attempts: u16::try_from(row.max_attempts).map_err(|error| inconsistent("max_attempts", row.id, error))?,
+            max_attempts: u16::try_from(row.max_attempts)
+                .map_err(|error| inconsistent("max_attempts", row.id, error))?,
             timeout: Duration::from_millis(row.timeout_ms.unsigned_abs().into()),
             parent: row.parent_id.map(JobId),
             created_by: row.created_by.0,

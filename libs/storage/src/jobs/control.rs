@@ -1,11 +1,11 @@
 //! What people do to jobs and queues.
 
 use super::end::cancel_dependents;
+use super::replay::replay as replay_broken;
 use super::{CANCEL_CHANNEL, WAKE_CHANNEL, inconsistent};
 use crate::{Database, StorageError, Transaction};
 use carrel_domain::job::{JobState, QueueName};
 use carrel_domain::{Actor, JobId};
-use sqlx::types::Json;
 use uuid::Uuid;
 
 /// What a retry did.
@@ -52,10 +52,14 @@ async fn lock(tx: &mut Transaction, id: JobId) -> Result<Option<Standing>, Stora
     .bind(id.0)
     .fetch_optional(tx.connection())
     .await?;
-    row.map(|(state, has_dependents)| Ok(Standing { state: super::read::shown(id.0, &state)?, has_dependents })).transpose()
+    row.map(|(state, has_dependents)| Ok(Standing { state: super::read::shown(id.0, &state)?, has_dependents }))
+        .transpose()
 }
 
-/// Tries a job again: a discarded or cancelled one as the new job `replay`, a scheduled or retryable one at once.
+/// Tries a job again: a discarded or cancelled one as the new job `replay`, a scheduled or retryable one at once. With a
+/// job that ended go those that were cancelled because of it and whatever broken jobs they need. Asked twice, it answers
+/// the replay that there is.
+///
 /// `None` when the workspace has no such job.
 pub async fn retry(
     tx: &mut Transaction,
@@ -66,36 +70,7 @@ pub async fn retry(
     let Some(standing) = lock(tx, id).await? else { return Ok(None) };
     match standing.state {
         JobState::Discarded | JobState::Cancelled => {
-            let (new,): (Uuid,) = sqlx::query_as(
-                "with added as (
-                     insert into carrel.job as j (
-                         id, workspace_id, kind, queue, state, priority, payload, payload_version, run_at, max_attempts,
-                         timeout_ms, unique_key, limit_key, parent_id, replay_of, traceparent, created_by, created_at
-                     )
-                     select $2, o.workspace_id, o.kind, o.queue, 'available', o.priority, o.payload, o.payload_version,
-                            now(), o.max_attempts, o.timeout_ms, o.unique_key, o.limit_key, o.parent_id, o.id,
-                            o.traceparent, $3, now()
-                     from carrel.job o
-                     where o.id = $1
-                     on conflict (workspace_id, kind, unique_key)
-                         where unique_key is not null and state in ('blocked', 'available', 'running')
-                         do update set unique_key = excluded.unique_key
-                     returning j.id, j.queue
-                 ),
-                 told as (
-                     select pg_notify($4, a.queue) from added a
-                 )
-                 select a.id
-                 from added a
-                 cross join (select count(*) from told) t",
-            )
-            .bind(id.0)
-            .bind(replay.0)
-            .bind(Json(actor))
-            .bind(WAKE_CHANNEL)
-            .fetch_one(tx.connection())
-            .await?;
-            Ok(Some(Retried::Replayed(JobId(new))))
+            Ok(Some(Retried::Replayed(replay_broken(tx, id, replay, actor).await?)))
         }
         JobState::Scheduled | JobState::Retryable => {
             sqlx::query(

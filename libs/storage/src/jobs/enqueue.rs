@@ -17,11 +17,7 @@ type UniqueKey<'a> = (&'a str, &'a str);
 /// woken when the transaction commits.
 ///
 /// Fails when a needed job does not exist in the transaction's workspace.
-pub async fn enqueue(
-    tx: &mut Transaction,
-    specs: &[JobSpec],
-    created_by: &Actor,
-) -> Result<Vec<JobId>, StorageError> {
+pub async fn enqueue(tx: &mut Transaction, specs: &[JobSpec], created_by: &Actor) -> Result<Vec<JobId>, StorageError> {
     if specs.is_empty() {
         return Ok(Vec::new());
     }
@@ -150,7 +146,7 @@ fn distinct_needs(spec: &JobSpec) -> u16 {
 }
 
 /// Writes who needs whom and settles what is already decided.
-async fn connect(tx: &mut Transaction, needs: &[(Uuid, Uuid)]) -> Result<(), StorageError> {
+pub(super) async fn connect(tx: &mut Transaction, needs: &[(Uuid, Uuid)]) -> Result<(), StorageError> {
     let workspace = tx.workspace().0;
     let (jobs, needed): (Vec<Uuid>, Vec<Uuid>) = needs.iter().copied().unzip();
     // Locks the needed jobs before reading their state: none of them can end unseen until we commit.

@@ -14,6 +14,7 @@ mod end;
 mod enqueue;
 mod lease;
 mod read;
+mod replay;
 mod signals;
 mod stats;
 mod sweep;

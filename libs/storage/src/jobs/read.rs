@@ -338,9 +338,15 @@ pub async fn explain(tx: &mut Transaction, id: JobId, alive: Duration) -> Result
     if let Some(started_at) = job.started_at
         && matches!(job.state, JobState::Running | JobState::Completed)
     {
-        let outcome =
-            if job.state == JobState::Running { AttemptOutcome::Running } else { AttemptOutcome::Completed };
-        attempts.push(Attempt { number: job.attempt, worker, started_at, ended_at: job.finished_at, outcome, error: None });
+        let outcome = if job.state == JobState::Running { AttemptOutcome::Running } else { AttemptOutcome::Completed };
+        attempts.push(Attempt {
+            number: job.attempt,
+            worker,
+            started_at,
+            ended_at: job.finished_at,
+            outcome,
+            error: None,
+        });
         if job.state == JobState::Running {
             waits.push(Wait::RunningOn { worker, host, since: started_at, lease_until });
             waits.extend(job.cancel_requested_at.map(Wait::CancelRequested));
