@@ -9,7 +9,7 @@ use carrel_domain::job::QueueName;
 use carrel_storage::StorageError;
 use carrel_storage::jobs::{self, ClaimedJob};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,8 @@ pub(crate) struct Lane {
     pump: Notify,
     /// The last dispatch filled its window, so PostgreSQL may have more.
     more: AtomicBool,
+    /// About how many ids are left in Redis; neighbours take some too.
+    stock: AtomicUsize,
 }
 
 impl Lane {
@@ -53,6 +55,7 @@ impl Lane {
             wake: Notify::new(),
             pump: Notify::new(),
             more: AtomicBool::new(false),
+            stock: AtomicUsize::new(0),
         }
     }
 
@@ -62,8 +65,16 @@ impl Lane {
         self.pump.notify_one();
     }
 
+    /// Takes `popped` ids off the stock and answers whether it wants to be filled up.
+    fn runs_low(&self, popped: usize, hungry: bool) -> bool {
+        let before = self.stock.load(Ordering::Relaxed);
+        let left = if hungry { 0 } else { before.saturating_sub(popped) };
+        self.stock.store(left, Ordering::Relaxed);
+        self.more.load(Ordering::Relaxed) && left <= self.window() / 2
+    }
+
     fn window(&self) -> usize {
-        (self.concurrency * 8).min(1000)
+        (self.concurrency * 16).clamp(32, 1000)
     }
 }
 
@@ -89,7 +100,7 @@ pub(crate) async fn fetch(shared: &Arc<Shared>, lane: &Lane, stop: &Cancellation
                 match popped {
                     Ok(popped) => {
                         let hungry = popped.ids.len() < slots.num_permits();
-                        if popped.nudged || (hungry && lane.more.load(Ordering::Relaxed)) {
+                        if popped.nudged || lane.runs_low(popped.ids.len(), hungry) {
                             lane.pump.notify_one();
                         }
                         claim_popped(shared, lane, slots, &popped.ids, stop).await;
@@ -271,6 +282,7 @@ async fn pump_once(shared: &Shared, carrier: &Carrier, lane: &Lane) -> Result<Du
     let room = window.saturating_sub(look.waiting).max(1);
     let ids = jobs::dispatch(&shared.database, &shared.identity, lane.queue, room, patience).await?;
     lane.more.store(ids.len() == room, Ordering::Relaxed);
+    lane.stock.store(look.waiting + ids.len(), Ordering::Relaxed);
     if !ids.is_empty() {
         carrier.push(lane.queue, &ids).await?;
     }

@@ -14,7 +14,7 @@ on_both! {
 async fn lets_running_jobs_end(carry: Carry) {
     let bench = Bench::new(carry).await;
     let probe = Probe::new();
-    let running = bench.start(bench.builder(&probe).queues([(QueueName::Ingest, 1)]).drain(Duration::from_secs(20)));
+    let running = Bench::start(bench.builder(&probe).queues([(QueueName::Ingest, 1)]).drain(Duration::from_secs(20)));
     let specs: Vec<JobSpec> = (0..3).map(|_| Act::Gate.spec()).collect();
     let ids = bench.enqueue(&specs).await;
     probe.until_started(ids[0]).await;
@@ -38,7 +38,7 @@ async fn lets_running_jobs_end(carry: Carry) {
 async fn asks_running_jobs_to_stop(carry: Carry) {
     let bench = Bench::new(carry).await;
     let probe = Probe::new();
-    let running = bench.start(bench.builder(&probe).drain(Duration::from_millis(400)));
+    let running = Bench::start(bench.builder(&probe).drain(Duration::from_millis(400)));
     let id = bench.enqueue_one(Act::Gate.spec()).await;
     probe.until_started(id).await;
     running.stop().await;
@@ -49,7 +49,7 @@ async fn asks_running_jobs_to_stop(carry: Carry) {
 async fn releases_what_does_not_stop(carry: Carry) {
     let bench = Bench::new(carry).await;
     let probe = Probe::new();
-    let running = bench.start(bench.builder(&probe).drain(Duration::from_millis(400)));
+    let running = Bench::start(bench.builder(&probe).drain(Duration::from_millis(400)));
     let id = bench.enqueue_one(Act::Hang.spec()).await;
     probe.until_started(id).await;
     let started = Instant::now();

@@ -172,7 +172,7 @@ async fn without_redis_jobs_are_claimed_from_postgres() {
     // Nothing listens on this port: it is bound and never accepts.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let away = Transport::Redis(RedisOptions::new(format!("redis://127.0.0.1:{port}")));
-    let running = bench.start(bench.builder(&probe).transport(away));
+    let running = Bench::start(bench.builder(&probe).transport(away));
     let id = bench.enqueue_one(Act::Complete.spec()).await;
     bench.until_state(id, JobState::Completed).await;
     assert_eq!(running.health.report().redis, Some(false));

@@ -58,7 +58,7 @@ async fn paused_queue_waits(carry: Carry) {
     let bench = Bench::new(carry).await;
     let probe = Probe::new();
     jobs::pause_queue(&bench.database, QueueName::Ingest, Some("upgrade")).await.unwrap();
-    let running = bench.start(bench.builder(&probe).queues([(QueueName::Ingest, 2), (QueueName::Notify, 2)]));
+    let running = Bench::start(bench.builder(&probe).queues([(QueueName::Ingest, 2), (QueueName::Notify, 2)]));
     let paused = bench.enqueue_one(Act::Complete.spec()).await;
     let mut elsewhere = Act::Complete.spec();
     elsewhere.queue = QueueName::Notify;
@@ -144,7 +144,7 @@ async fn many_jobs_complete_exactly_once(carry: Carry) {
 async fn starts_soon_after_the_commit(carry: Carry) {
     let bench = Bench::new(carry).await;
     let probe = Probe::new();
-    let running = bench.start(bench.builder(&probe));
+    let running = Bench::start(bench.builder(&probe));
     let health = running.health.clone();
     until("the worker listens", async || health.report().listening.then_some(())).await;
     let mut waits = Vec::new();

@@ -101,7 +101,7 @@ impl Bench {
             Carry::Postgres => Transport::Postgres,
             Carry::Redis => {
                 let mut options = RedisOptions::new(redis_url());
-                options.prefix = self.prefix.clone();
+                options.prefix.clone_from(&self.prefix);
                 Transport::Redis(options)
             }
         }
@@ -117,7 +117,7 @@ impl Bench {
             .backoff(Duration::from_millis(20))
     }
 
-    pub(crate) fn start(&self, builder: WorkerBuilder) -> Running {
+    pub(crate) fn start(builder: WorkerBuilder) -> Running {
         let worker = builder.build().unwrap();
         let (stop, health) = (CancellationToken::new(), worker.health());
         let task = tokio::spawn(worker.run(stop.clone()));
@@ -126,7 +126,7 @@ impl Bench {
 
     /// Keeps the worker until the end of the test.
     pub(crate) fn run(&self, builder: WorkerBuilder) {
-        let running = self.start(builder);
+        let running = Self::start(builder);
         self.workers.lock().unwrap().push(running);
     }
 
@@ -330,17 +330,14 @@ impl Handler<Act> for Prober {
         self.0.order.lock().unwrap().push(id);
         self.0.started.lock().unwrap().entry(id).or_insert_with(Instant::now);
         match act {
-            Act::Complete => {}
             Act::FailFirst(times) if cx.job().attempt <= times => return Err(JobError::retry("not_yet", "try again")),
-            Act::FailFirst(_) => {}
             Act::GiveUp => return Err(JobError::fail("hopeless", "cannot work")),
             Act::GiveUpOnce if matches!(self.original(cx).await, Ok(true)) => {
                 return Err(JobError::fail("hopeless", "cannot work yet"));
             }
-            Act::GiveUpOnce => {}
             Act::Panic => panic!("the handler fell over"),
             Act::SnoozeOnce if run == 1 => return Err(JobError::Snooze(Duration::from_millis(50))),
-            Act::SnoozeOnce => {}
+            Act::Complete | Act::FailFirst(_) | Act::GiveUpOnce | Act::SnoozeOnce => {}
             Act::Gate => tokio::select! {
                 () = self.0.gate.notified() => {}
                 () = cx.cancellation().cancelled() => return Err(JobError::Cancelled),
