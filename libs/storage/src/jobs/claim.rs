@@ -179,7 +179,8 @@ pub async fn dispatch(
              select j.id, c.place
              from chosen c
              join carrel.job j on j.id = c.id
-             where j.state = 'available'
+             -- By primary key: the empty string keeps the index of all that is available out of the plan.
+             where j.state || '' = 'available'
              for update of j skip locked
          ),
          sent as (
