@@ -19,12 +19,17 @@ pub(crate) fn looks_like_text(bytes: &[u8]) -> bool {
         return true;
     }
     let probe = &bytes[..bytes.len().min(PROBE_BYTES)];
-    if probe.contains(&0) {
-        return false;
+    // A stray control byte or two is a printer's or a terminal's, a rare NUL a crashed logger's; compressed data
+    // has one in eight.
+    let (mut zeros, mut controls) = (0, 0);
+    for byte in probe {
+        match byte {
+            0 => zeros += 1,
+            0x01..=0x08 | 0x0E..=0x1A | 0x1C..=0x1F | 0x7F => controls += 1,
+            _ => {}
+        }
     }
-    let controls = probe.iter().filter(|b| matches!(b, 0x01..=0x08 | 0x0E..=0x1A | 0x1C..=0x1F | 0x7F)).count();
-    // A stray control byte or two is a printer's or a terminal's; compressed data has one in eight.
-    controls * 50 <= probe.len()
+    zeros * 1000 <= probe.len() && (controls <= 2 || controls * 50 <= probe.len())
 }
 
 /// Decodes by `hint` (a declared encoding), else by mark, by being UTF-8, or by statistics. Never fails: what

@@ -37,7 +37,7 @@ impl SandboxConfig {
     pub fn for_program(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
-            wall: Duration::from_secs(60),
+            wall: Duration::from_mins(1),
             cpu_seconds: 60,
             memory_bytes: 1 << 30,
             limits: Limits::default(),

@@ -44,7 +44,7 @@ impl Format for Misbehaving {
             b"panic" => panic!("secret words of the document"),
             b"abort" => std::process::abort(),
             b"flood" => loop {
-                if std::io::Write::write_all(&mut std::io::stdout(), &[b'x'; 65_536]).is_err() {
+                if std::io::Write::write_all(&mut std::io::stdout(), &[b'x'; 4096]).is_err() {
                     std::process::exit(0);
                 }
             },

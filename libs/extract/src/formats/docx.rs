@@ -219,20 +219,16 @@ impl Walk<'_> {
             }
             "t" => self.in_text = !empty,
             "tab" if self.paragraph.hidden_from.is_none() && attribute(element, "pos").is_none() => {
-                self.paragraph.text.push('\t')
+                self.paragraph.text.push('\t');
             }
             "br" | "cr" => self.paragraph.text.push('\n'),
             "noBreakHyphen" => self.paragraph.text.push('-'),
             "footnoteReference" | "endnoteReference" => {
                 if let Some(id) = attribute(element, "id") {
-                    self.paragraph.text.push_str(&format!("[{id}]"));
+                    self.paragraph.text.extend(["[", &id, "]"]);
                 }
             }
-            "tbl" if !empty => {
-                if self.rows.is_empty() {
-                    self.tight = false;
-                }
-            }
+            "tbl" if self.rows.is_empty() => self.tight = false,
             "tr" if !empty => self.rows.push(Vec::new()),
             "tc" if !empty => {
                 if let Some(row) = self.rows.last_mut() {

@@ -53,6 +53,7 @@ impl Format for Markdown {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about the place in the document")]
 struct State {
     /// The mark that opens the next line: a bullet, a number, a footnote's label.
     mark: Option<String>,
@@ -171,7 +172,7 @@ impl Walk {
                 self.flush()?;
                 self.state.mark = None;
             }
-            TagEnd::TableHead | TagEnd::TableRow => self.flush()?,
+            TagEnd::TableHead | TagEnd::TableRow | TagEnd::Paragraph => self.flush()?,
             TagEnd::Table => {
                 self.state.in_table = false;
                 self.state.tight = false;
@@ -186,7 +187,6 @@ impl Walk {
                 self.state.tight = false;
                 push_html(&mut self.builder, &html)?;
             }
-            TagEnd::Paragraph => self.flush()?,
             _ => {}
         }
         Ok(())

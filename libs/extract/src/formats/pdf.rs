@@ -1,12 +1,15 @@
 //! PDF.
 
+mod layout;
+
 use super::{Certainty, Format, Input, find, pdftotext};
 use crate::builder::{Gap, RenditionBuilder};
 use crate::error::ExtractError;
 use crate::limits::Limits;
 use carrel_domain::text::Rendition;
+use layout::Block;
 use pdf_oxide::{Destination, OutlineItem, PdfDocument};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Most bookmarks that become sections.
@@ -14,8 +17,8 @@ const MAX_BOOKMARKS: usize = 2000;
 
 /// PDF with text in it.
 ///
-/// Keeps the text of every page in reading order (as pages) and the bookmarks that are found on their page (as
-/// sections). Drops pictures, annotations, forms' values, attachments and all active content, which is never run.
+/// Keeps the text of every page in reading order (as pages), the rows of tables (cells divided by ` | `), and as
+/// sections the bookmarks that are found on their page, or else the lines set as headings. Drops pictures, annotations, forms' values, attachments and all active content, which is never run.
 /// A page whose text looks wrong (unmapped glyphs, right-to-left or East Asian writing) is read by `pdftotext`
 /// where that is installed. Pages that are pictures are named in a warning; when all are, it is
 /// [`ExtractError::NeedsOcr`].
@@ -46,21 +49,34 @@ impl Format for Pdf {
         let mut builder = RenditionBuilder::new(limits);
         let own = read(input.bytes, limits);
         let document = match own {
-            Ok(document) if !document.pages.iter().any(|page| looks_wrong(page)) => document,
+            Ok(document) if !document.pages.iter().any(Page::looks_wrong) => document,
             Err(error @ ExtractError::TooLarge { .. }) => return Err(error),
             own => second_opinion(input.bytes, limits, own, &mut builder)?,
         };
         if document.failed > 0 {
             builder.warn(format!("{} pages are damaged and were left out", document.failed));
         }
+        let repeated = repeated_headings(&document.pages);
         let mut blank = Vec::new();
         for (number, page) in (1..).zip(&document.pages) {
             builder.page(number)?;
-            let Some(start) = builder.block(page, Gap::Paragraph)? else {
+            let mut lines = Vec::new();
+            for block in &page.blocks {
+                let heading =
+                    block.heading.filter(|_| document.bookmarks.is_empty() && !repeated.contains(&block.text));
+                if let Some(level) = heading {
+                    builder.heading(level, &block.text)?;
+                    continue;
+                }
+                let gap = if block.tight { Gap::Line } else { Gap::Paragraph };
+                if let Some(start) = builder.block(&block.text, gap)? {
+                    lines.extend(lines_of(&block.text, start));
+                }
+            }
+            if page.is_blank() {
                 blank.push(number);
-                continue;
-            };
-            mark_bookmarks(&mut builder, document.bookmarks.get(&number), page, start);
+            }
+            mark_bookmarks(&mut builder, document.bookmarks.get(&number), &lines);
         }
         if builder.is_empty() {
             return Err(if document.failed > 0 {
@@ -79,10 +95,46 @@ impl Format for Pdf {
     }
 }
 
+/// What was read of a page.
+#[derive(Default)]
+struct Page {
+    blocks: Vec<Block>,
+}
+
+impl Page {
+    fn of_text(text: String) -> Self {
+        Self { blocks: vec![Block { text, heading: None, tight: false }] }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.blocks.iter().map(|block| block.text.len() as u64 + 2).sum()
+    }
+
+    fn is_blank(&self) -> bool {
+        self.blocks.iter().all(|block| block.text.trim().is_empty())
+    }
+
+    /// True when the built-in reader may have misread it.
+    fn looks_wrong(&self) -> bool {
+        self.is_blank() || self.is_unmapped() || is_other_order(self.blocks.iter().map(|block| block.text.as_str()))
+    }
+
+    /// Many glyphs without a character, or private ones.
+    fn is_unmapped(&self) -> bool {
+        let (mut visible, mut bad) = (0, 0);
+        for block in &self.blocks {
+            let (of_block, bad_of_block) = unmapped(&block.text);
+            visible += of_block;
+            bad += bad_of_block;
+        }
+        bad * 50 > visible
+    }
+}
+
 /// What was read of a document.
 #[derive(Default)]
 struct Pages {
-    pages: Vec<String>,
+    pages: Vec<Page>,
     /// Pages that could not be read.
     failed: usize,
     /// Level and title by page.
@@ -105,18 +157,14 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
     let mut pages = Pages::default();
     let mut bytes_read = 0;
     for index in 0..count {
-        let text = match guarded(|| document.extract_text(index)) {
-            Ok(Ok(text)) => text,
-            _ => {
-                pages.failed += 1;
-                String::new()
-            }
-        };
-        bytes_read += text.len() as u64;
+        let page = guarded(|| read_page(&document, index)).ok().flatten();
+        pages.failed += usize::from(page.is_none());
+        let page = page.unwrap_or_default();
+        bytes_read += page.bytes();
         if bytes_read > limits.output_bytes {
             return Err(ExtractError::TooLarge { what: "the text of the file".into(), limit: limits.output_bytes });
         }
-        pages.pages.push(text);
+        pages.pages.push(page);
     }
     if let Ok(Ok(Some(outline))) = guarded(|| document.get_outline()) {
         let mut left = MAX_BOOKMARKS;
@@ -124,6 +172,26 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
     }
     pages.title = guarded(|| info_title(&document)).ok().flatten();
     Ok(pages)
+}
+
+/// The blocks of a page; `None` when it cannot be read.
+fn read_page(document: &PdfDocument, index: usize) -> Option<Page> {
+    let spans = document.extract_spans(index).ok()?;
+    let turned = document.get_page_rotation(index).is_ok_and(|rotation| rotation != 0);
+    // The library knows more of turned pages and of right-to-left and vertical writing than our layout does.
+    if turned || is_other_order(spans.iter().map(|span| span.text.as_str())) {
+        return document.extract_text(index).ok().map(Page::of_text);
+    }
+    Some(Page { blocks: layout::blocks(&spans) })
+}
+
+/// Lines that look like headings on several pages are the pages' headers.
+fn repeated_headings(pages: &[Page]) -> Vec<String> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for block in pages.iter().flat_map(|page| &page.blocks).filter(|block| block.heading.is_some()) {
+        *counts.entry(&block.text).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, count)| *count >= 3).map(|(text, _)| text.to_owned()).collect()
 }
 
 /// Replaces what looks wrong by poppler's reading of it.
@@ -134,7 +202,7 @@ fn second_opinion(
     builder: &mut RenditionBuilder,
 ) -> Result<Pages, ExtractError> {
     let Some(other) = pdftotext::pages(bytes, limits.output_bytes) else {
-        if own.as_ref().is_ok_and(|own| own.pages.iter().any(|page| is_unmapped(page))) {
+        if own.as_ref().is_ok_and(|own| own.pages.iter().any(Page::is_unmapped)) {
             builder.warn("some glyphs have no known character; installing pdftotext (poppler) may help");
         }
         return own;
@@ -146,13 +214,13 @@ fn second_opinion(
                 return Err(error);
             }
             builder.warn("the file is damaged and was repaired");
-            return Ok(Pages { pages: other, ..Pages::default() });
+            return Ok(Pages { pages: other.into_iter().map(Page::of_text).collect(), ..Pages::default() });
         }
     };
     let mut replaced = 0;
     if other.len() == document.pages.len() {
-        for (page, other) in document.pages.iter_mut().zip(other) {
-            if looks_wrong(page) && !other.trim().is_empty() && (!is_unmapped(&other) || is_unmapped(page)) {
+        for (page, other) in document.pages.iter_mut().zip(other.into_iter().map(Page::of_text)) {
+            if page.looks_wrong() && !other.is_blank() && (!other.is_unmapped() || page.is_unmapped()) {
                 *page = other;
                 replaced += 1;
             }
@@ -164,13 +232,10 @@ fn second_opinion(
     Ok(document)
 }
 
-/// True for a page that the built-in reader may have misread.
-fn looks_wrong(page: &str) -> bool {
-    if page.trim().is_empty() || is_unmapped(page) {
-        return true;
-    }
+/// Mostly right-to-left, East Asian or Indic writing.
+fn is_other_order<'t>(texts: impl Iterator<Item = &'t str>) -> bool {
     let (mut letters, mut other_order) = (0, 0);
-    for c in page.chars() {
+    for c in texts.flat_map(str::chars) {
         letters += usize::from(c.is_alphabetic());
         // Hebrew to Arabic extended, presentation forms; CJK; Indic and Thai.
         other_order += usize::from(matches!(
@@ -181,14 +246,14 @@ fn looks_wrong(page: &str) -> bool {
     other_order * 5 > letters
 }
 
-/// Many glyphs without a character, or private ones.
-fn is_unmapped(page: &str) -> bool {
+/// Visible characters, and those of them that are none or private.
+fn unmapped(text: &str) -> (usize, usize) {
     let (mut visible, mut unmapped) = (0, 0);
-    for c in page.chars() {
+    for c in text.chars() {
         visible += usize::from(!c.is_whitespace());
         unmapped += usize::from(matches!(c as u32, 0xFFFD | 0xE000..=0xF8FF | 0x00..=0x08));
     }
-    unmapped * 50 > visible
+    (visible, unmapped)
 }
 
 fn collect_bookmarks(
@@ -220,16 +285,20 @@ fn collect_bookmarks(
     }
 }
 
-/// Turns the bookmarks of a page into headings where their words stand at the start of a line of it.
-fn mark_bookmarks(builder: &mut RenditionBuilder, bookmarks: Option<&Vec<(u8, String)>>, page: &str, start: u32) {
-    let Some(bookmarks) = bookmarks else { return };
-    let page = carrel_text::normalise(page);
-    let mut lines = Vec::new();
+/// Where each line of a block starts, and its letters and digits.
+fn lines_of(block: &str, start: u32) -> Vec<(u32, String)> {
     let mut offset = start;
-    for line in page.split_inclusive('\n') {
+    let mut lines = Vec::new();
+    for line in carrel_text::normalise(block).split_inclusive('\n') {
         lines.push((offset, squeezed(line)));
         offset += line.chars().count() as u32;
     }
+    lines
+}
+
+/// Turns the bookmarks of a page into headings where their words stand at the start of a line of it.
+fn mark_bookmarks(builder: &mut RenditionBuilder, bookmarks: Option<&Vec<(u8, String)>>, lines: &[(u32, String)]) {
+    let Some(bookmarks) = bookmarks else { return };
     let mut from = 0;
     for (level, title) in bookmarks {
         let wanted = squeezed(title);
@@ -271,7 +340,8 @@ fn info_title(document: &PdfDocument) -> Option<String> {
     };
     // Word processors write the file's name there.
     let title = title.trim().trim_start_matches("Microsoft Word - ");
-    (title.chars().filter(|c| c.is_alphabetic()).count() >= 3).then(|| title.to_owned())
+    let says_something = title.chars().filter(|c| c.is_alphabetic()).count() >= 3 && title != "untitled";
+    says_something.then(|| title.to_owned())
 }
 
 /// Runs a call into the reader; a panic is a damaged file.

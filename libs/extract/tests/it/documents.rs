@@ -77,7 +77,7 @@ fn pdfs_without_text_need_ocr_and_broken_ones_are_damaged() {
 #[test]
 fn pdfs_with_a_password_are_refused() {
     let key = "0123456789abcdef0123456789abcdef";
-    let encrypt = format!("<< /Filter /Standard /V 1 /R 2 /O <{0}{0}> /U <{0}{0}> /P -4 >>", key);
+    let encrypt = format!("<< /Filter /Standard /V 1 /R 2 /O <{key}{key}> /U <{key}{key}> /P -4 >>");
     let bytes = pdf(&["Secret"], "/Encrypt 6 0 R /ID [<00> <00>]", &[&encrypt]);
     assert_eq!(reason(&bytes, "a.pdf"), "encrypted");
 }
@@ -90,6 +90,8 @@ fn a_word_document_becomes_text_with_sections() {
     let list = "<w:numPr><w:ilvl w:val=\"0\"/><w:numId w:val=\"3\"/></w:numPr>";
     let inner = "<w:numPr><w:ilvl w:val=\"1\"/><w:numId w:val=\"3\"/></w:numPr>";
     let cell = |text: &str| format!("<w:tc>{}</w:tc>", paragraph("", text));
+    let two = [paragraph("", "2"), paragraph("", "3")].concat();
+    let two = format!("<w:tc>{two}</w:tc>");
     let body = [
         paragraph("<w:pStyle w:val=\"berschrift1\"/>", "Aims &amp; scope"),
         paragraph("", "Fish &#38; chips &lt;now&gt;&unknown;"),
@@ -99,7 +101,7 @@ fn a_word_document_becomes_text_with_sections() {
         paragraph(list, "two"),
         paragraph(inner, "two a"),
         paragraph("<w:pStyle w:val=\"Mine\"/>", "Numbers"),
-        format!("<w:tbl><w:tr>{}{}</w:tr><w:tr>{}{}</w:tr></w:tbl>", cell("a"), cell("b"), cell("1"), format!("<w:tc>{}{}</w:tc>", paragraph("", "2"), paragraph("", "3"))),
+        format!("<w:tbl><w:tr>{}{}</w:tr><w:tr>{}{two}</w:tr></w:tbl>", cell("a"), cell("b"), cell("1")),
         "<w:p><w:r><mc:AlternateContent><mc:Choice><w:txbxContent><w:p><w:r><w:t>box</w:t></w:r></w:p></w:txbxContent></mc:Choice>\
          <mc:Fallback><w:p><w:r><w:t>box</w:t></w:r></w:p></mc:Fallback></mc:AlternateContent><w:t>after</w:t></w:r></w:p>".into(),
     ]

@@ -12,7 +12,7 @@ pub(crate) fn pdf(pages: &[&str], extra: &str, objects: &[&str]) -> Vec<u8> {
         "<< /Type /Catalog /Pages 2 0 R /Outlines 0 0 R >>"
             .replace(" /Outlines 0 0 R", if objects.is_empty() { "" } else { " /Outlines OUTLINE 0 R" }),
     ];
-    let kids: String = (0..pages.len()).map(|page| format!("{} 0 R ", 4 + page * 2)).collect();
+    let kids = (0..pages.len()).map(|page| format!("{} 0 R", 4 + page * 2)).collect::<Vec<_>>().join(" ");
     bodies[0] = bodies[0].replace("OUTLINE", &(4 + pages.len() * 2).to_string());
     bodies.push(format!("<< /Type /Pages /Kids [{kids}] /Count {} >>", pages.len()));
     bodies.push("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".into());
