@@ -61,9 +61,8 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> Result<(SocketAddr, JoinHandle<Result<(), AssemblyError>>), AssemblyError> {
     let address = settings.server.listen;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(io(format!("server.listen: {address} cannot be listened on")))?;
+    let listener =
+        TcpListener::bind(address).await.map_err(io(format!("server.listen: {address} cannot be listened on")))?;
     let address = listener.local_addr().map_err(io("the listening address cannot be read"))?;
     let run_signals = broadcast::Sender::new(256);
     tokio::spawn(forward_signals(operations.database.clone(), run_signals.clone(), stop.clone()));

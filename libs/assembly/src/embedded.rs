@@ -167,8 +167,7 @@ async fn first_client(admin: &Admin, known: Option<ClientId>) -> Result<Option<S
     let workspace = admin.ensure_workspace(WORKSPACE, WorkspaceId(SystemIds.new_id()), now).await?;
     let (secret, secret_digest) = new_secret();
     let id = ClientId(SystemIds.new_id());
-    let client =
-        NewClient { id, workspace, name: "carrel up", secret_digest, scopes: &Scopes::all(), now };
+    let client = NewClient { id, workspace, name: "carrel up", secret_digest, scopes: &Scopes::all(), now };
     admin.create_client(&client).await?;
     Ok(Some(StartedClient { id, secret: secret.into() }))
 }

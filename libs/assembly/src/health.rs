@@ -58,11 +58,8 @@ pub(crate) struct FromRegistry(pub(crate) Registry);
 impl Readiness for FromRegistry {
     async fn report(&self) -> ReadinessReport {
         let report = self.0.report().await;
-        let mut checks: std::collections::BTreeMap<String, Result<(), String>> = report
-            .checks
-            .into_iter()
-            .map(|check| (check.name, check.detail.map_or(Ok(()), Err)))
-            .collect();
+        let mut checks: std::collections::BTreeMap<String, Result<(), String>> =
+            report.checks.into_iter().map(|check| (check.name, check.detail.map_or(Ok(()), Err))).collect();
         if report.draining {
             checks.insert("process".to_owned(), Err("it is stopping".to_owned()));
         }

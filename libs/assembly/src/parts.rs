@@ -85,8 +85,7 @@ fn originals(settings: &Settings) -> Result<OriginalStore, AssemblyError> {
                 builder = builder.with_endpoint(endpoint);
             }
             if let (Some(id), Some(secret)) = (&store.access_key_id, &store.secret_access_key) {
-                builder =
-                    builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret());
+                builder = builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret());
             }
             let bucket = builder.build().map_err(carrel_storage::StorageError::from)?;
             Ok(OriginalStore::new(Arc::new(bucket)))
@@ -154,12 +153,7 @@ pub fn tokens(settings: &Settings) -> Result<TokenIssuer, AssemblyError> {
 }
 
 /// What can be done, over the given parts.
-pub fn operations(
-    settings: &Settings,
-    parts: &Parts,
-    embedder: Arc<dyn Embedder>,
-    tokens: TokenIssuer,
-) -> Operations {
+pub fn operations(settings: &Settings, parts: &Parts, embedder: Arc<dyn Embedder>, tokens: TokenIssuer) -> Operations {
     let search = &settings.search;
     let both = (search.lexical_weight + search.vector_weight).max(f32::EPSILON);
     Operations {

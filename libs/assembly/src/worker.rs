@@ -94,7 +94,8 @@ pub fn parse_queues(text: &str) -> Result<Vec<(QueueName, usize)>, AssemblyError
     let mut queues = Vec::new();
     for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
         let (name, number) = entry.split_once('=').unwrap_or((entry, "1"));
-        let queue: QueueName = name.trim().parse().map_err(|error: carrel_domain::job::UnknownQueue| wrong(error.to_string()))?;
+        let queue: QueueName =
+            name.trim().parse().map_err(|error: carrel_domain::job::UnknownQueue| wrong(error.to_string()))?;
         let number = number.trim().parse().map_err(|_| wrong(format!("{entry:?} does not end in a number")))?;
         if number > 1_000 {
             return Err(wrong(format!("{entry:?}: at most 1,000 jobs at a time")));

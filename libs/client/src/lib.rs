@@ -291,9 +291,7 @@ impl Client {
     ) -> Result<UploadBody, ClientError> {
         let mut form = reqwest::multipart::Form::new();
         let metadata = fields.metadata.map(|metadata| Value::Object(metadata).to_string());
-        for (name, value) in
-            [("external_id", fields.external_id), ("title", fields.title), ("metadata", metadata)]
-        {
+        for (name, value) in [("external_id", fields.external_id), ("title", fields.title), ("metadata", metadata)] {
             if let Some(value) = value {
                 form = form.text(name, value);
             }

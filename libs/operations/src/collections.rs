@@ -88,8 +88,14 @@ impl Operations {
         let originals =
             collections::delete(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Collection))?;
         self.release_originals(&mut transaction, context, &originals).await?;
-        access::audit(&mut transaction, context, "delete_collection", Some(id.0), json!({ "originals": originals.len() }))
-            .await?;
+        access::audit(
+            &mut transaction,
+            context,
+            "delete_collection",
+            Some(id.0),
+            json!({ "originals": originals.len() }),
+        )
+        .await?;
         transaction.commit().await?;
         Ok(())
     }

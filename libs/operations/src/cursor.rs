@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn a_cursor_works_in_its_own_list_only() {
         let key = CursorKey::new("documents", &["a", "b"]);
-        let after = After { at: DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap(), id: Uuid::from_u128(7) };
+        let after =
+            After { at: DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap(), id: Uuid::from_u128(7) };
         let text = key.encode(after);
         assert_eq!(key.decode(&text).unwrap(), after);
         assert!(CursorKey::new("documents", &["a", "c"]).decode(&text).is_err());

@@ -303,8 +303,14 @@ impl Operations {
         let originals =
             documents::delete(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Document))?;
         self.release_originals(&mut transaction, context, &originals).await?;
-        access::audit(&mut transaction, context, "delete_document", Some(id.0), json!({ "originals": originals.len() }))
-            .await?;
+        access::audit(
+            &mut transaction,
+            context,
+            "delete_document",
+            Some(id.0),
+            json!({ "originals": originals.len() }),
+        )
+        .await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -26,7 +26,10 @@ pub struct TokenIssuer {
 
 impl std::fmt::Debug for TokenIssuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenIssuer").field("key_id", &self.key_id).field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("TokenIssuer")
+            .field("key_id", &self.key_id)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,10 +90,8 @@ impl TokenIssuer {
         let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
         let key_id = URL_SAFE_NO_PAD.encode(Sha256::digest(canonical.as_bytes()));
         let jwk = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "use": "sig", "alg": "ES256", "kid": key_id });
-        let signing =
-            EncodingKey::from_ec_pem(pem.as_bytes()).map_err(|error| SigningKeyError(error.to_string()))?;
-        let checking =
-            DecodingKey::from_ec_components(&x, &y).map_err(|error| SigningKeyError(error.to_string()))?;
+        let signing = EncodingKey::from_ec_pem(pem.as_bytes()).map_err(|error| SigningKeyError(error.to_string()))?;
+        let checking = DecodingKey::from_ec_components(&x, &y).map_err(|error| SigningKeyError(error.to_string()))?;
         Ok(Self { signing, checking, key_id, jwk, issuer: issuer.to_owned(), lifetime })
     }
 
@@ -140,11 +141,7 @@ impl TokenIssuer {
             workspace: bearer.workspace.to_string(),
         };
         let token = jsonwebtoken::encode(&header, &claims, &self.signing)?;
-        Ok(IssuedToken {
-            token,
-            expires_in: self.lifetime.num_seconds().unsigned_abs(),
-            scopes: bearer.scopes.clone(),
-        })
+        Ok(IssuedToken { token, expires_in: self.lifetime.num_seconds().unsigned_abs(), scopes: bearer.scopes.clone() })
     }
 
     /// Reads a token that this instance signed and that has not ended at `now`. Only ES256 is accepted.
@@ -262,6 +259,9 @@ mod tests {
 
     #[test]
     fn keys_that_are_not_p256_are_refused() {
-        assert!(TokenIssuer::new("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "i", Duration::zero()).is_err());
+        assert!(
+            TokenIssuer::new("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "i", Duration::zero())
+                .is_err()
+        );
     }
 }

@@ -49,11 +49,7 @@ impl Handler<ExtractDocument> for Pipeline {
 }
 
 impl Pipeline {
-    async fn read(
-        &self,
-        cx: &JobContext,
-        original: &carrel_domain::archive::Original,
-    ) -> Result<Rendition, JobError> {
+    async fn read(&self, cx: &JobContext, original: &carrel_domain::archive::Original) -> Result<Rendition, JobError> {
         let scratch = |error: std::io::Error| JobError::retry("scratch_failed", format!("the scratch folder: {error}"));
         let folder = tempfile::Builder::new().prefix("carrel-extract-").tempdir_in(&self.0.scratch).map_err(scratch)?;
         let path = folder.path().join("original");

@@ -65,7 +65,8 @@ impl Handler<GatherEvidence> for Pipeline {
         let gathered = gather(&step.question, &passages, &*self.0.operations.embedder, &self.0.rules)
             .await
             .map_err(from_research)?;
-        let rows: Vec<EvidenceRow> = (0..).zip(gathered.evidence).map(|(ordinal, found)| row(step.id, ordinal, found)).collect();
+        let rows: Vec<EvidenceRow> =
+            (0..).zip(gathered.evidence).map(|(ordinal, found)| row(step.id, ordinal, found)).collect();
         let read = Read {
             passages: u32::try_from(gathered.passages).unwrap_or(u32::MAX),
             sentences: u32::try_from(gathered.sentences).unwrap_or(u32::MAX),

@@ -113,7 +113,8 @@ impl Admin {
         }
         statement.push_str(&format!("grant carrel_app, carrel_queue to {name};"));
         if let Some(password) = password {
-            let literal: String = sqlx::query_scalar("select quote_literal($1)").bind(password).fetch_one(&self.pool).await?;
+            let literal: String =
+                sqlx::query_scalar("select quote_literal($1)").bind(password).fetch_one(&self.pool).await?;
             statement.push_str(&format!("alter role {name} password {literal};"));
         }
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&self.pool).await?;
@@ -121,7 +122,12 @@ impl Admin {
     }
 
     /// The workspace of that name, made when it does not exist.
-    pub async fn ensure_workspace(&self, name: &str, id: WorkspaceId, now: DateTime<Utc>) -> Result<WorkspaceId, StorageError> {
+    pub async fn ensure_workspace(
+        &self,
+        name: &str,
+        id: WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> Result<WorkspaceId, StorageError> {
         let id = sqlx::query_scalar!(
             "with made as (
                  insert into carrel.workspace (id, name, created_at) values ($1, $2, $3)
@@ -194,7 +200,8 @@ impl Admin {
 
     /// Version numbers of the server and of pgvector.
     pub async fn versions(&self) -> Result<(i32, Option<String>), StorageError> {
-        let server: i32 = sqlx::query_scalar("select current_setting('server_version_num')::int").fetch_one(&self.pool).await?;
+        let server: i32 =
+            sqlx::query_scalar("select current_setting('server_version_num')::int").fetch_one(&self.pool).await?;
         let vector: Option<String> =
             sqlx::query_scalar("select default_version from pg_available_extensions where name = 'vector'")
                 .fetch_optional(&self.pool)
@@ -227,9 +234,8 @@ pub struct NewClient<'a> {
 
 /// Compares the migrations of this program with those that the database has seen.
 pub(crate) async fn schema_state(pool: &PgPool) -> Result<SchemaState, StorageError> {
-    let applied: Vec<i64> = sqlx::query_scalar("select version from public._sqlx_migrations where success")
-        .fetch_all(pool)
-        .await?;
+    let applied: Vec<i64> =
+        sqlx::query_scalar("select version from public._sqlx_migrations where success").fetch_all(pool).await?;
     let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
     Ok(SchemaState {
         pending: known.iter().filter(|version| !applied.contains(version)).count(),

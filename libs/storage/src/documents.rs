@@ -410,12 +410,10 @@ pub struct StoredRendition {
 
 /// The rendition of a version.
 pub async fn rendition(transaction: &mut Transaction, id: VersionId) -> Result<Option<StoredRendition>, StorageError> {
-    let row = sqlx::query!(
-        "select title, language, text, map, sha256 from carrel.rendition where version_id = $1",
-        id.0
-    )
-    .fetch_optional(transaction.connection())
-    .await?;
+    let row =
+        sqlx::query!("select title, language, text, map, sha256 from carrel.rendition where version_id = $1", id.0)
+            .fetch_optional(transaction.connection())
+            .await?;
     let Some(row) = row else { return Ok(None) };
     let inconsistent = |column: &'static str, problem: String| StorageError::Inconsistent {
         table: "rendition",
@@ -505,9 +503,10 @@ pub async fn insert_rendition(transaction: &mut Transaction, new: &NewRendition<
 
 /// Deletes a document with all its versions; answers the digests of its originals, or `None` when there is none.
 pub async fn delete(transaction: &mut Transaction, id: DocumentId) -> Result<Option<Vec<Vec<u8>>>, StorageError> {
-    let digests = sqlx::query_scalar!("select distinct sha256 from carrel.document_version where document_id = $1", id.0)
-        .fetch_all(transaction.connection())
-        .await?;
+    let digests =
+        sqlx::query_scalar!("select distinct sha256 from carrel.document_version where document_id = $1", id.0)
+            .fetch_all(transaction.connection())
+            .await?;
     // Their postings stay in shared segments until the next merge; the tombstones keep them from answering.
     sqlx::query!(
         "insert into carrel.tombstone (workspace_id, collection_id, passage_no)
@@ -517,6 +516,7 @@ pub async fn delete(transaction: &mut Transaction, id: DocumentId) -> Result<Opt
     )
     .execute(transaction.connection())
     .await?;
-    let done = sqlx::query!("delete from carrel.document where id = $1", id.0).execute(transaction.connection()).await?;
+    let done =
+        sqlx::query!("delete from carrel.document where id = $1", id.0).execute(transaction.connection()).await?;
     Ok((done.rows_affected() == 1).then_some(digests))
 }

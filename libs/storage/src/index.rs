@@ -186,11 +186,7 @@ pub async fn live_generation(database: &crate::Database) -> Result<Option<Genera
     let row = sqlx::query!("select no, space, dimension from carrel.index_generation where state = 'live'")
         .fetch_optional(database.app_pool())
         .await?;
-    Ok(row.map(|row| Generation {
-        no: row.no,
-        space: row.space,
-        dimension: row.dimension.unsigned_abs() as usize,
-    }))
+    Ok(row.map(|row| Generation { no: row.no, space: row.space, dimension: row.dimension.unsigned_abs() as usize }))
 }
 
 /// Stores the vectors of passages `first..first + vectors.len()` of a version; they do not answer before [`publish`].

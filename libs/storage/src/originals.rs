@@ -102,7 +102,8 @@ impl OriginalStore {
         finished.map_err(|error| {
             StorageError::Store(object_store::Error::Generic { store: "staging", source: Box::new(error) })
         })?;
-        let digests = Digests { sha256: Digest(sha256.finalize().into()), blake3: Digest(*blake3.finalize().as_bytes()) };
+        let digests =
+            Digests { sha256: Digest(sha256.finalize().into()), blake3: Digest(*blake3.finalize().as_bytes()) };
         Ok(Staged { path, digests, size })
     }
 
@@ -133,7 +134,12 @@ impl OriginalStore {
     }
 
     /// Copies an original to a local file and checks its digest on the way.
-    pub async fn fetch(&self, workspace: WorkspaceId, sha256: Digest, to: &std::path::Path) -> Result<(), StorageError> {
+    pub async fn fetch(
+        &self,
+        workspace: WorkspaceId,
+        sha256: Digest,
+        to: &std::path::Path,
+    ) -> Result<(), StorageError> {
         let io = |error: std::io::Error| {
             StorageError::Store(object_store::Error::Generic { store: "local file", source: Box::new(error) })
         };

@@ -4,9 +4,7 @@ use crate::page::{After, Page};
 use crate::{StorageError, Transaction};
 use carrel_domain::research::{Citation, Claim, Run, RunEvent, RunState, Searched, Step};
 use carrel_domain::search::Filter;
-use carrel_domain::{
-    Actor, CitationId, ClaimId, CollectionId, DocumentId, JobId, RunId, Span, StepId, VersionId,
-};
+use carrel_domain::{Actor, CitationId, ClaimId, CollectionId, DocumentId, JobId, RunId, Span, StepId, VersionId};
 use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
 use serde_json::Value;

@@ -233,7 +233,9 @@ fn push_lexical(sql: &mut String, lexical: bool, filtered: bool) {
 
 fn push_vector(sql: &mut String, generation: Option<&Generation>, filtered: bool) {
     let Some(Generation { no, dimension, .. }) = generation else {
-        sql.push_str(", vec as (select null::int as passage_no, null::float8 as cosine where $3::halfvec is null and false)");
+        sql.push_str(
+            ", vec as (select null::int as passage_no, null::float8 as cosine where $3::halfvec is null and false)",
+        );
         return;
     };
     let distance = format!("e.vector::halfvec({dimension}) <=> $3::halfvec({dimension})");

@@ -102,8 +102,7 @@ impl Add {
     fn sources(&self) -> Result<Vec<Source>> {
         let mut sources = Vec::new();
         for path in &self.paths {
-            let information =
-                std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let information = std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
             if information.is_dir() {
                 walk(path, path, &mut sources)?;
             } else {

@@ -151,7 +151,10 @@ impl ClientCommand {
                 }
                 for client in clients {
                     let ended = if client.revoked_at.is_some() { "revoked" } else { "active" };
-                    println!("{}  {ended:<7}  {}  {}  {}", client.id, client.workspace_name, client.name, client.scopes);
+                    println!(
+                        "{}  {ended:<7}  {}  {}  {}",
+                        client.id, client.workspace_name, client.name, client.scopes
+                    );
                 }
             }
             Self::Revoke { id } => {
@@ -207,7 +210,9 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
             Err(error) => Err((error.to_string(), "correct the setting")),
             Ok(parts) => match parts.database.check_role().await {
                 Ok(()) => Ok("row-level security binds the services' role".to_owned()),
-                Err(error) => Err((error.to_string(), "run `carrel admin migrate --login carrel_service` and use that login")),
+                Err(error) => {
+                    Err((error.to_string(), "run `carrel admin migrate --login carrel_service` and use that login"))
+                }
             },
         };
         findings.push(Finding { name: "role", result });
@@ -246,8 +251,7 @@ async fn database(settings: &Settings) -> Result<String, (String, &'static str)>
             };
         }
     };
-    let (server, vector) =
-        connected.versions().await.map_err(|error| (chain(&error), "check that PostgreSQL runs"))?;
+    let (server, vector) = connected.versions().await.map_err(|error| (chain(&error), "check that PostgreSQL runs"))?;
     if server < 160_000 {
         return Err((format!("PostgreSQL {} is too old", server / 10_000), "use PostgreSQL 16 or newer"));
     }

@@ -45,7 +45,10 @@ impl Ask {
                     return Ok(ExitCode::SUCCESS);
                 }
                 "failed" | "cancelled" => {
-                    let why = page.run.failure.map_or_else(|| page.run.state.clone(), |f| format!("{} ({})", f.message, f.code));
+                    let why = page
+                        .run
+                        .failure
+                        .map_or_else(|| page.run.state.clone(), |f| format!("{} ({})", f.message, f.code));
                     bail!("the research did not end well: {why}; `carrel jobs` tells more");
                 }
                 // The stream ended before the run: look on.
@@ -63,11 +66,7 @@ fn tell(event: &RunEventBody) {
         }
         "step_completed" => {
             let question = event.payload["question"].as_str().unwrap_or_default();
-            eprintln!(
-                "read {} passages for: {}",
-                event.payload["passages"],
-                output::line(question, 100)
-            );
+            eprintln!("read {} passages for: {}", event.payload["passages"], output::line(question, 100));
         }
         _ => {}
     }
@@ -96,10 +95,7 @@ fn report(page: &RunPageBody, url: &str) {
                 citation.span.start,
                 citation.span.end
             );
-            println!(
-                "    {url}/#v={}&start={}&end={}\n",
-                citation.version_id, citation.span.start, citation.span.end
-            );
+            println!("    {url}/#v={}&start={}&end={}\n", citation.version_id, citation.span.start, citation.span.end);
         }
     }
     println!("The page: {url}/#r={}", page.run.id);

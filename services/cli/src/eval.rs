@@ -72,8 +72,7 @@ async fn retrieval(client: &Client, dir: &Path, keep: bool, first: Option<usize>
     let judged: Vec<_> = set.queries.iter().filter(|query| set.judgements.contains_key(&query.id)).collect();
     let asked = &judged[..first.unwrap_or(judged.len()).min(judged.len())];
     let mut rows = Vec::new();
-    for (name, mode) in
-        [("lexical", ModeBody::Lexical), ("semantic", ModeBody::Semantic), ("hybrid", ModeBody::Hybrid)]
+    for (name, mode) in [("lexical", ModeBody::Lexical), ("semantic", ModeBody::Semantic), ("hybrid", ModeBody::Hybrid)]
     {
         let bar = output::bar(asked.len() as u64, !json);
         bar.set_prefix(name);
@@ -96,8 +95,7 @@ async fn retrieval(client: &Client, dir: &Path, keep: bool, first: Option<usize>
             bar.inc(1);
         }
         bar.finish_and_clear();
-        let judgements =
-            asked.iter().map(|query| (query.id.clone(), set.judgements[&query.id].clone())).collect();
+        let judgements = asked.iter().map(|query| (query.id.clone(), set.judgements[&query.id].clone())).collect();
         let measures = evaluate(&rankings, &judgements);
         rows.push(json!({
             "system": name,
@@ -121,7 +119,10 @@ async fn retrieval(client: &Client, dir: &Path, keep: bool, first: Option<usize>
         }));
     }
     println!("{}: {added} documents added at {documents_per_second:.1} a second", collection.name);
-    println!("{:<9} {:>8} {:>10} {:>11} {:>8} {:>8} {:>8}", "system", "nDCG@10", "recall@10", "recall@100", "MRR@10", "p50 ms", "p95 ms");
+    println!(
+        "{:<9} {:>8} {:>10} {:>11} {:>8} {:>8} {:>8}",
+        "system", "nDCG@10", "recall@10", "recall@100", "MRR@10", "p50 ms", "p95 ms"
+    );
     for row in &rows {
         let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
         println!(
@@ -221,21 +222,14 @@ async fn quotes(client: &Client, dir: &Path, keep: bool, first: Option<usize>, j
         let Some((id, places)) = collections.get(question.corpus.as_str()) else {
             bail!("question {:?} names corpus {:?}, which has no file", question.text, question.corpus);
         };
-        let body = SearchBody {
-            query: question.text.clone(),
-            collections: vec![*id],
-            limit: TOP,
-            ..SearchBody::default()
-        };
+        let body =
+            SearchBody { query: question.text.clone(), collections: vec![*id], limit: TOP, ..SearchBody::default() };
         let hits = client.search(&body).await?.hits;
         let spans: Vec<SpanBody> = hits.iter().map(|hit| hit.passage.span).collect();
         retrieved.push(covered(question, &spans, places));
 
-        let asked = QuestionBody {
-            question: question.text.clone(),
-            collections: vec![*id],
-            filter: FilterBody::default(),
-        };
+        let asked =
+            QuestionBody { question: question.text.clone(), collections: vec![*id], filter: FilterBody::default() };
         let run = client.ask(&asked).await?;
         let page = loop {
             let mut events = client.watch(run.id, 0).await?;

@@ -31,8 +31,7 @@ pub(crate) fn failure(error: &anyhow::Error, json: bool) {
         eprintln!("  what to do: {}", problem.advice);
         eprintln!("  code {}, request {}", problem.code, problem.request_id);
     }
-    let unreachable =
-        error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ClientError::Unreachable { .. })));
+    let unreachable = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ClientError::Unreachable { .. })));
     if unreachable {
         eprintln!("  what to do: start Carrel with `carrel up`, or name another address with --url");
     }

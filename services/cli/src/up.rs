@@ -21,11 +21,9 @@ async fn serve(settings: Settings, json: bool) -> Result<()> {
     let running = carrel_assembly::up(settings, known_id, stop.clone()).await?;
     let url = public_url.unwrap_or_else(|| format!("http://{}", running.address));
     let credentials = match (&running.client, known) {
-        (Some(client), _) => Credentials {
-            url: url.clone(),
-            client_id: client.id.to_string(),
-            client_secret: client.secret.clone(),
-        },
+        (Some(client), _) => {
+            Credentials { url: url.clone(), client_id: client.id.to_string(), client_secret: client.secret.clone() }
+        }
         (None, Some(known)) => Credentials { url: url.clone(), ..known },
         (None, None) => anyhow::bail!("no client was made, and none is known"),
     };
@@ -48,7 +46,9 @@ async fn serve(settings: Settings, json: bool) -> Result<()> {
 /// The secret in the file could be another one than the database knows, after a restored backup for example.
 async fn check(credentials: &Credentials, file: &std::path::Path) -> Result<()> {
     let client = Client::new(credentials.clone())?;
-    client.collections(None).await.map(|_| ()).with_context(|| {
-        format!("the client in {} is not accepted; delete that file and start again", file.display())
-    })
+    client
+        .collections(None)
+        .await
+        .map(|_| ())
+        .with_context(|| format!("the client in {} is not accepted; delete that file and start again", file.display()))
 }
