@@ -24,8 +24,7 @@ impl Account {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Own);
         }
-        let accounts =
-            std::fs::read_to_string("/etc/passwd").context("read", Path::new("/etc/passwd"))?;
+        let accounts = std::fs::read_to_string("/etc/passwd").context("read", Path::new("/etc/passwd"))?;
         if let Ok(metadata) = std::fs::metadata(cluster.join("PG_VERSION"))
             && metadata.uid() != 0
         {
@@ -37,9 +36,7 @@ impl Account {
             });
         }
         for preferred in PREFERRED {
-            if let Some((name, uid, gid)) =
-                find(&accounts, |name, uid| name == preferred && uid != 0)
-            {
+            if let Some((name, uid, gid)) = find(&accounts, |name, uid| name == preferred && uid != 0) {
                 return Ok(Self::Other { name, uid, gid });
             }
         }
@@ -50,12 +47,7 @@ impl Account {
     /// would change what the programs do.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("LC_ALL", "C.UTF-8")
-            .env("TZ", "UTC")
-            .env("PATH", "/usr/bin:/bin")
-            .current_dir("/");
+        command.env_clear().env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("PATH", "/usr/bin:/bin").current_dir("/");
         if let Self::Other { uid, gid, .. } = self {
             command.uid(*uid).gid(*gid);
         }
@@ -68,8 +60,7 @@ impl Account {
         if let Self::Other { uid, gid, .. } = self {
             std::os::unix::fs::chown(dir, Some(*uid), Some(*gid)).context("hand over", dir)?;
         }
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
-            .context("protect", dir)
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).context("protect", dir)
     }
 
     /// Checks that every folder above `target` may be entered. Without this, initdb would only say that it could not

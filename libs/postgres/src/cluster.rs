@@ -24,39 +24,21 @@ pub(crate) struct Lock {
 impl Lock {
     pub(crate) fn take(data_dir: &Path) -> Result<Self, PostgresError> {
         let path = data_dir.join("lock");
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .context("open", &path)?;
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).context("open", &path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
-                let pid = if known {
-                    pid.trim().to_owned()
-                } else {
-                    "unknown".to_owned()
-                };
-                return Err(PostgresError::AlreadyRunning {
-                    data_dir: data_dir.to_owned(),
-                    pid,
-                });
+                let pid = if known { pid.trim().to_owned() } else { "unknown".to_owned() };
+                return Err(PostgresError::AlreadyRunning { data_dir: data_dir.to_owned(), pid });
             }
             Err(TryLockError::Error(source)) => {
-                return Err(PostgresError::Io {
-                    action: "lock",
-                    path,
-                    source,
-                });
+                return Err(PostgresError::Io { action: "lock", path, source });
             }
         }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .context("write", &path)?;
+        file.set_len(0).and_then(|()| file.rewind()).context("write", &path)?;
         writeln!(file, "{}", std::process::id()).context("write", &path)?;
         Ok(Self { _file: file })
     }
@@ -119,10 +101,7 @@ fn initdb(
     if !output.status.success() {
         let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
         printed.push_str(&String::from_utf8_lossy(&output.stderr));
-        return Err(PostgresError::Initdb {
-            status: output.status.to_string(),
-            output: tail(&printed, 2000),
-        });
+        return Err(PostgresError::Initdb { status: output.status.to_string(), output: tail(&printed, 2000) });
     }
     std::fs::rename(&unfinished, cluster).context("rename", &unfinished)
 }
@@ -145,25 +124,15 @@ pub(crate) fn open_log(data_dir: &Path) -> Result<(File, PathBuf), PostgresError
     if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LOG_LIMIT_BYTES) {
         std::fs::rename(&path, data_dir.join("server.log.1")).context("set aside", &path)?;
     }
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .context("open", &path)?;
+    let log = File::options().create(true).append(true).open(&path).context("open", &path)?;
     Ok((log, path))
 }
 
 /// The last `limit` bytes at most, on one line.
 pub(crate) fn tail(text: &str, limit: usize) -> String {
     let start = text.len().saturating_sub(limit);
-    let start = (start..=text.len())
-        .find(|&at| text.is_char_boundary(at))
-        .unwrap_or(text.len());
-    let lines: Vec<&str> = text[start..]
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let start = (start..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+    let lines: Vec<&str> = text[start..].lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(" | ")
 }
 
@@ -183,9 +152,6 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let _held = Lock::take(folder.path()).expect("first");
         let error = Lock::take(folder.path()).expect_err("second");
-        assert!(
-            error.to_string().contains(&std::process::id().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
     }
 }

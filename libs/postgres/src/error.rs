@@ -45,9 +45,7 @@ pub enum PostgresError {
         target: PathBuf,
     },
     /// Root has nobody to hand the cluster to.
-    #[error(
-        "PostgreSQL refuses to run as root, and none of the accounts carrel, postgres and nobody exists here"
-    )]
+    #[error("PostgreSQL refuses to run as root, and none of the accounts carrel, postgres and nobody exists here")]
     NoAccount,
     /// initdb failed.
     #[error("initdb failed ({status}): {output}")]
@@ -93,10 +91,6 @@ pub(crate) trait IoContext<T> {
 
 impl<T> IoContext<T> for std::io::Result<T> {
     fn context(self, action: &'static str, path: &std::path::Path) -> Result<T, PostgresError> {
-        self.map_err(|source| PostgresError::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        })
+        self.map_err(|source| PostgresError::Io { action, path: path.to_owned(), source })
     }
 }

@@ -65,19 +65,15 @@ impl Installation {
             .output()
             .map_err(|error| format!("postgres does not run: {error}"))?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (major, version) = parse_version(&printed)
-            .ok_or_else(|| format!("unreadable version {:?}", printed.trim()))?;
+        let (major, version) =
+            parse_version(&printed).ok_or_else(|| format!("unreadable version {:?}", printed.trim()))?;
         if major < OLDEST_MAJOR {
             return Err(format!("version {version} is older than {OLDEST_MAJOR}"));
         }
         if !has_pgvector(bin_dir, major) {
             return Err("no pgvector extension".to_owned());
         }
-        Ok(Self {
-            bin_dir: bin_dir.to_owned(),
-            major,
-            version,
-        })
+        Ok(Self { bin_dir: bin_dir.to_owned(), major, version })
     }
 }
 
@@ -146,10 +142,7 @@ mod tests {
     fn versions_of_every_shape_are_read() {
         let read = |printed| parse_version(printed).map(|(major, _)| major);
         assert_eq!(read("postgres (PostgreSQL) 18.4\n"), Some(18));
-        assert_eq!(
-            read("postgres (PostgreSQL) 17.11 (Debian 17.11-1)\n"),
-            Some(17)
-        );
+        assert_eq!(read("postgres (PostgreSQL) 17.11 (Debian 17.11-1)\n"), Some(17));
         assert_eq!(read("postgres (PostgreSQL) 19beta2\n"), Some(19));
         assert_eq!(read("nonsense"), None);
     }
@@ -159,10 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let error = Installation::discover(Some(folder.path())).expect_err("empty folder");
         let message = error.to_string();
-        assert!(
-            message.contains(&folder.path().display().to_string()),
-            "{message}"
-        );
+        assert!(message.contains(&folder.path().display().to_string()), "{message}");
         assert!(message.contains("no initdb"), "{message}");
     }
 }

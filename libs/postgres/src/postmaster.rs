@@ -37,10 +37,7 @@ impl Running {
         let pid = lines.first()?.trim().parse().ok()?;
         Some(Self {
             pid,
-            port: lines
-                .get(3)
-                .and_then(|line| line.trim().parse().ok())
-                .unwrap_or(0),
+            port: lines.get(3).and_then(|line| line.trim().parse().ok()).unwrap_or(0),
             socket_dir: lines.get(4).map(PathBuf::from).unwrap_or_default(),
             ready: lines.get(7).is_some_and(|line| line.trim() == "ready"),
         })
@@ -87,9 +84,7 @@ fn is_server_of(pid: i32, cluster: &Path) -> bool {
     let Ok(folder) = std::fs::read_link(format!("/proc/{pid}/cwd")) else {
         return false;
     };
-    cluster
-        .canonicalize()
-        .is_ok_and(|cluster| cluster == folder)
+    cluster.canonicalize().is_ok_and(|cluster| cluster == folder)
 }
 
 fn pid_file(cluster: &Path) -> PathBuf {
@@ -129,25 +124,16 @@ mod tests {
     #[test]
     fn an_address_survives_odd_folders() {
         let url = socket_url(Path::new("/tmp/a b/ü"), 5432, "carrel_owner", "my db");
-        assert_eq!(
-            url,
-            "postgres:///my%20db?host=%2Ftmp%2Fa%20b%2F%C3%BC&port=5432&user=carrel_owner&sslmode=disable"
-        );
+        assert_eq!(url, "postgres:///my%20db?host=%2Ftmp%2Fa%20b%2F%C3%BC&port=5432&user=carrel_owner&sslmode=disable");
     }
 
     #[test]
     fn a_stale_file_of_an_unrelated_process_is_removed() {
         let cluster = tempfile::tempdir().expect("folder");
         let own = std::process::id();
-        std::fs::write(
-            cluster.path().join("postmaster.pid"),
-            format!("{own}\n/x\n1\n5432\n/sock\n\n\nready\n"),
-        )
-        .expect("write");
-        assert!(
-            Running::read(cluster.path())
-                .is_some_and(|running| running.ready && running.port == 5432)
-        );
+        std::fs::write(cluster.path().join("postmaster.pid"), format!("{own}\n/x\n1\n5432\n/sock\n\n\nready\n"))
+            .expect("write");
+        assert!(Running::read(cluster.path()).is_some_and(|running| running.ready && running.port == 5432));
         assert!(matches!(leftover(cluster.path()), Ok(Leftover::None)));
         assert!(!cluster.path().join("postmaster.pid").exists());
     }

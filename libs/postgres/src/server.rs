@@ -112,8 +112,7 @@ impl Server {
     pub async fn start(config: ServerConfig) -> Result<Self, PostgresError> {
         let prepared = tokio::task::spawn_blocking(move || Prepared::new(&config)).await;
         // The closure does not panic and is not aborted; a panic would only be passed on.
-        let prepared =
-            prepared.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        let prepared = prepared.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         prepared.launch().await
     }
 
@@ -145,19 +144,13 @@ impl Server {
     /// the server is told to end at once and recovers on its next start.
     pub async fn stop(self) -> Result<(), PostgresError> {
         self.signal(Signal::INT);
-        if tokio::time::timeout(STOP_LIMIT, self.exited())
-            .await
-            .is_ok()
-        {
+        if tokio::time::timeout(STOP_LIMIT, self.exited()).await.is_ok() {
             return Ok(());
         }
         self.signal(Signal::QUIT);
         tokio::time::timeout(Duration::from_secs(5), self.exited())
             .await
-            .map_err(|_| PostgresError::Timeout {
-                what: "stop",
-                seconds: STOP_LIMIT.as_secs(),
-            })?;
+            .map_err(|_| PostgresError::Timeout { what: "stop", seconds: STOP_LIMIT.as_secs() })?;
         Ok(())
     }
 
@@ -206,8 +199,7 @@ impl Prepared {
         let data_dir = &data_dir.canonicalize().context("resolve", data_dir)?;
         let lock = Lock::take(data_dir)?;
         let account = Account::choose(&cluster::cluster_dir(data_dir))?;
-        let cluster =
-            cluster::prepare(data_dir, &config.installation, &account, &config.superuser)?;
+        let cluster = cluster::prepare(data_dir, &config.installation, &account, &config.superuser)?;
         account.check_reach(&cluster.join("PG_VERSION"))?;
         let program = config.installation.program("postgres");
         account.check_reach(&program)?;
@@ -229,29 +221,11 @@ impl Prepared {
             .stderr(second_handle)
             // Ctrl-C in a terminal goes to the whole group; the server must outlive our own draining.
             .process_group(0);
-        Ok(Self {
-            command,
-            cluster,
-            log_path,
-            log_start,
-            socket_dir,
-            temporary_socket_dir,
-            port,
-            lock,
-        })
+        Ok(Self { command, cluster, log_path, log_start, socket_dir, temporary_socket_dir, port, lock })
     }
 
     async fn launch(self) -> Result<Server, PostgresError> {
-        let Self {
-            command,
-            cluster,
-            log_path,
-            log_start,
-            socket_dir,
-            temporary_socket_dir,
-            port,
-            lock,
-        } = self;
+        let Self { command, cluster, log_path, log_start, socket_dir, temporary_socket_dir, port, lock } = self;
         let (started, start) = oneshot::channel();
         let (exit_sender, exit) = watch::channel(None);
         // The kernel sends the parent-death signal when the *thread* that made the child ends, so the child needs a
@@ -264,20 +238,10 @@ impl Prepared {
         let child = match start.await {
             Ok(spawned) => spawned.context("start the server of", &cluster)?,
             Err(_) => {
-                return Err(PostgresError::EndedEarly {
-                    status: "thread lost".to_owned(),
-                    log: String::new(),
-                });
+                return Err(PostgresError::EndedEarly { status: "thread lost".to_owned(), log: String::new() });
             }
         };
-        let server = Server {
-            child,
-            exit,
-            socket_dir,
-            port,
-            _temporary_socket_dir: temporary_socket_dir,
-            _lock: lock,
-        };
+        let server = Server { child, exit, socket_dir, port, _temporary_socket_dir: temporary_socket_dir, _lock: lock };
         wait_until_ready(&server, &cluster, &log_path, log_start).await?;
         tracing::info!(socket = %server.socket_dir.display(), port, "the PostgreSQL server is ready");
         Ok(server)
@@ -293,18 +257,12 @@ fn clear_leftover(cluster: &Path) -> Result<(), PostgresError> {
             return Ok(());
         };
         if !told {
-            tracing::warn!(
-                pid = pid.as_raw_nonzero().get(),
-                "ending a PostgreSQL server whose parent has died"
-            );
+            tracing::warn!(pid = pid.as_raw_nonzero().get(), "ending a PostgreSQL server whose parent has died");
             postmaster::ask_fast_shutdown(pid);
             told = true;
         }
         if start.elapsed() > STOP_LIMIT {
-            return Err(PostgresError::Timeout {
-                what: "stop",
-                seconds: STOP_LIMIT.as_secs(),
-            });
+            return Err(PostgresError::Timeout { what: "stop", seconds: STOP_LIMIT.as_secs() });
         }
         std::thread::sleep(POLL);
     }
@@ -323,10 +281,7 @@ fn socket_folder(
         return Ok((preferred, None));
     }
     let parent = std::env::temp_dir();
-    let folder = tempfile::Builder::new()
-        .prefix("carrel-")
-        .tempdir()
-        .context("create a folder in", &parent)?;
+    let folder = tempfile::Builder::new().prefix("carrel-").tempdir().context("create a folder in", &parent)?;
     account.private_dir(folder.path())?;
     account.check_reach(folder.path())?;
     Ok((folder.path().to_owned(), Some(folder)))
@@ -339,14 +294,7 @@ fn arguments(cluster: &Path, socket_dir: &Path, port: u16, config: &ServerConfig
         arguments.push(format!("{name}={value}").into());
     };
     set("port", &port.to_string());
-    set(
-        "listen_addresses",
-        if config.tcp_port.is_some() {
-            "127.0.0.1"
-        } else {
-            ""
-        },
-    );
+    set("listen_addresses", if config.tcp_port.is_some() { "127.0.0.1" } else { "" });
     for (name, value) in SETTINGS {
         set(name, value);
     }
@@ -394,11 +342,7 @@ fn watch_over(
         postmaster::ask_fast_shutdown(pid);
     }
     // Wait without reaping, so that the process id cannot be given to another process before the state says so.
-    while rustix::process::waitid(
-        WaitId::Pid(pid),
-        WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-    )
-    .err()
+    while rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).err()
         == Some(rustix::io::Errno::INTR)
     {}
     *state.lock().unwrap_or_else(PoisonError::into_inner) = ChildState::Ended;
@@ -419,22 +363,14 @@ async fn wait_until_ready(
     let start = Instant::now();
     loop {
         if let Ok(status) = tokio::time::timeout(POLL, server.exited()).await {
-            return Err(PostgresError::EndedEarly {
-                status,
-                log: log_since(log_path, log_start),
-            });
+            return Err(PostgresError::EndedEarly { status, log: log_since(log_path, log_start) });
         }
         // A file that a killed server left behind says "ready" too, so the process must be ours.
-        if Running::read(cluster)
-            .is_some_and(|running| running.ready && server.is_child(running.pid))
-        {
+        if Running::read(cluster).is_some_and(|running| running.ready && server.is_child(running.pid)) {
             return Ok(());
         }
         if start.elapsed() > START_LIMIT {
-            return Err(PostgresError::Timeout {
-                what: "start",
-                seconds: START_LIMIT.as_secs(),
-            });
+            return Err(PostgresError::Timeout { what: "start", seconds: START_LIMIT.as_secs() });
         }
     }
 }
