@@ -31,7 +31,7 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
     let embedder = local_embedder(settings).await?;
     watch_model(&health, Arc::clone(&embedder));
     let operations = operations(settings, &parts, Arc::clone(&embedder), unused_tokens()?);
-    let worker = worker::build(settings, operations, &[(QueueName::Ai, concurrency)])?;
+    let worker = worker::build(settings, &operations, &[(QueueName::Ai, concurrency)])?;
     watch_queue(&health, Some(worker.health()));
     let metrics = serve_metrics(settings, &health, &stop).await?;
     let address = settings.ai.listen;

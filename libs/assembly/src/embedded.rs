@@ -70,7 +70,7 @@ pub async fn up(
     watch_model(&health, Arc::clone(&embedder));
     let operations = operations(&settings, &parts, embedder, tokens(&settings)?);
     let queues = worker::configured_queues(&settings, |_| true)?;
-    let machine = worker::build(&settings, operations.clone(), &queues)?;
+    let machine = worker::build(&settings, &operations, &queues)?;
     watch_queue(&health, Some(machine.health()));
     serve_metrics(&settings, &health, &stop).await?;
     let (address, served) = serve(&settings, operations, health, stop.clone()).await?;

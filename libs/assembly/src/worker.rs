@@ -32,7 +32,7 @@ pub async fn run_worker(
         watch_model(&health, Arc::clone(&embedder));
     }
     let operations = operations(settings, &parts, embedder, unused_tokens()?);
-    let worker = build(settings, operations, queues)?;
+    let worker = build(settings, &operations, queues)?;
     watch_queue(&health, Some(worker.health()));
     let metrics = serve_metrics(settings, &health, &stop).await?;
     worker.run(stop).await?;
@@ -46,7 +46,7 @@ pub async fn run_worker(
 /// A worker over `operations` for these queues.
 pub(crate) fn build(
     settings: &Settings,
-    operations: Operations,
+    operations: &Operations,
     queues: &[(QueueName, usize)],
 ) -> Result<Worker, AssemblyError> {
     let mut sandbox = SandboxConfig::for_current_program()?;

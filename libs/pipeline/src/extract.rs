@@ -39,8 +39,8 @@ impl Handler<ExtractDocument> for Pipeline {
         let rendition = self.read(cx, &original).await?;
         cx.check_cancelled()?;
         cx.progress(Progress { done: 1, total: Some(2), note: "splitting".to_owned() }).await;
-        let rules = self.0.passages.clone();
-        let derived = compute(move || derive(rendition, &rules)).await?;
+        let rules = self.0.passages;
+        let derived = compute(move || derive(rendition, rules)).await?;
         if derived.passages.is_empty() {
             return Err(JobError::fail("no_text", "the file holds no words"));
         }
@@ -114,12 +114,12 @@ impl Pipeline {
     }
 }
 
-fn derive(rendition: Rendition, rules: &PassageRules) -> Derived {
+fn derive(rendition: Rendition, rules: PassageRules) -> Derived {
     let language = detect_language(&rendition.text);
     let sha256 = Digest(Sha256::digest(rendition.text.as_bytes()).into());
     let characters = CharIndex::new(&rendition.text);
     let mut stored = Vec::new();
-    for passage in passages(&rendition.text, &rendition.map, rules) {
+    for passage in passages(&rendition.text, &rendition.map, &rules) {
         // Spans of passages lie inside of the text by construction.
         let Some(text) = characters.slice(passage.span) else { continue };
         stored.push(NewPassage {

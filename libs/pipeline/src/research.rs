@@ -97,7 +97,7 @@ impl Handler<WriteReport> for Pipeline {
         transaction.commit().await?;
 
         let by_step = by_step(&steps, found, &texts);
-        let rules = self.0.rules.clone();
+        let rules = self.0.rules;
         let ids = self.0.operations.ids.clone();
         let claims = compute(move || {
             let composition = compose(&by_step, &rules);

@@ -97,7 +97,8 @@ codes! {
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
-    header: Option<(header::HeaderName, HeaderValue)>,
+    // Rare, and large: problems travel as errors through every handler.
+    header: Option<Box<(header::HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -106,7 +107,7 @@ impl Problem {
     }
 
     pub(crate) fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -139,7 +140,8 @@ impl IntoResponse for Problem {
         if self.code.retryable && status.is_server_error() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             headers.insert(name, value);
         }
         response
@@ -164,11 +166,11 @@ impl From<OperationError> for Problem {
         let detail = error.to_string();
         let code = match &error {
             OperationError::Denied(_) => SCOPE_MISSING,
-            OperationError::NotFound(
-                carrel_operations::Resource::Rendition | carrel_operations::Resource::Report,
-            ) => NOT_READY_YET,
+            OperationError::NotFound(carrel_operations::Resource::Rendition | carrel_operations::Resource::Report) => {
+                NOT_READY_YET
+            }
             OperationError::NotFound(_) => NOT_FOUND,
-            OperationError::Invalid { .. } => INVALID_VALUE,
+            OperationError::Invalid { .. } | OperationError::InvalidScope(_) => INVALID_VALUE,
             OperationError::NameTaken(_) => NAME_TAKEN,
             OperationError::ForeignCursor => FOREIGN_CURSOR,
             OperationError::TooLarge { .. } => BODY_TOO_LARGE,
@@ -178,7 +180,6 @@ impl From<OperationError> for Problem {
             OperationError::IdempotencyMismatch => IDEMPOTENCY_MISMATCH,
             OperationError::IdempotencyInProgress => IDEMPOTENCY_IN_PROGRESS,
             OperationError::InvalidClient => UNAUTHENTICATED,
-            OperationError::InvalidScope(_) => INVALID_VALUE,
             OperationError::SpaceMismatch { .. } => SPACE_MISMATCH,
             OperationError::Storage(source) => return storage_problem(source),
             OperationError::Inference(source) => return inference_problem(source),

@@ -109,13 +109,19 @@ impl Admin {
             .await?;
         let mut statement = String::new();
         if !known {
-            statement.push_str(&format!("create role {name} login noinherit;"));
+            statement.push_str("create role ");
+            statement.push_str(name);
+            statement.push_str(" login noinherit;");
         }
-        statement.push_str(&format!("grant carrel_app, carrel_queue to {name};"));
+        statement.push_str("grant carrel_app, carrel_queue to ");
+        statement.push_str(name);
+        statement.push(';');
         if let Some(password) = password {
             let literal: String =
                 sqlx::query_scalar("select quote_literal($1)").bind(password).fetch_one(&self.pool).await?;
-            statement.push_str(&format!("alter role {name} password {literal};"));
+            for part in ["alter role ", name, " password ", &literal, ";"] {
+                statement.push_str(part);
+            }
         }
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&self.pool).await?;
         Ok(())

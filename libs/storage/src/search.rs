@@ -12,6 +12,7 @@ use carrel_domain::search::{Filter, Hit, Scores, SearchMode};
 use carrel_domain::{CollectionId, DocumentId, Language, Span, VersionId};
 use pgvector::HalfVector;
 use sqlx::{AssertSqlSafe, Row};
+use std::fmt::Write;
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -151,6 +152,11 @@ pub fn statement_for(mode: SearchMode, generation: Option<&Generation>, filtered
 
 static LENGTHS: LazyLock<Vec<f32>> = LazyLock::new(|| (0..=255).map(length_of).collect());
 
+fn push(sql: &mut String, part: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = sql.write_fmt(part);
+}
+
 // The text depends only on which halves take part; every value is bound.
 fn statement(lexical: bool, generation: Option<&Generation>, filtered: bool) -> String {
     let mut sql = String::with_capacity(6_000);
@@ -198,7 +204,7 @@ fn push_lexical(sql: &mut String, lexical: bool, filtered: bool) {
         return;
     }
     let allowed = if filtered { "and u.passage_no in (select a.no from allowed a)" } else { "" };
-    sql.push_str(&format!(
+    push(sql, format_args!(
         ", found as materialized (
              select p.term, p.passages, p.impacts
              from carrel.posting p
@@ -244,7 +250,7 @@ fn push_vector(sql: &mut String, generation: Option<&Generation>, filtered: bool
          where e.searchable and e.collection_id = any((select list from ids)::uuid[])"
     );
     if !filtered {
-        sql.push_str(&format!(
+        push(sql, format_args!(
             ", vec as materialized (
                  select e.passage_no, 1 - ({distance}) as cosine
                  {from}
@@ -255,7 +261,7 @@ fn push_vector(sql: &mut String, generation: Option<&Generation>, filtered: bool
         return;
     }
     // A narrow filter is searched exactly; a wide one through the graph, which goes on until enough passages match.
-    sql.push_str(&format!(
+    push(sql, format_args!(
         ", allowance as materialized (
              select count(*) <= {EXACT_BELOW} as narrow from allowed
          ), vec as materialized (
@@ -293,7 +299,7 @@ fn push_fusion(sql: &mut String, generation: Option<&Generation>) {
         None => "case when $9::float8 is null or $10::float8 is null or $11::text[] is null then 0.0 else 0.0 end",
     };
     let words = if generation.is_some() { "1 - b.weight" } else { "1.0" };
-    sql.push_str(&format!(
+    push(sql, format_args!(
         ", candidates as (
              select passage_no from lex union select passage_no from vec
          ), both_scores as materialized (

@@ -146,7 +146,7 @@ async fn fill(client: &Client, id: CollectionId, set: &BeirSet, json: bool) -> R
     let documents = set.corpus()?.collect::<Result<Vec<_>, _>>()?;
     let missing: Vec<_> = documents
         .into_iter()
-        .filter(|document| !known.contains(&document.id) && !(document.title.is_empty() && document.text.is_empty()))
+        .filter(|document| !(known.contains(&document.id) || document.title.is_empty() && document.text.is_empty()))
         .collect();
     let bar = output::bar(missing.len() as u64, !json);
     bar.set_prefix("adding");
