@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let words: Vec<String> = all.iter().map(|passage| passage.text.clone()).collect();
     let vectors = embedder.embed(&words, InputKind::Passage).await?;
-    let (mut right, mut count) = (0, 0);
+    let (mut right, mut late, mut count) = (0, 0, 0);
     for line in std::fs::read_to_string(questions)?.lines().filter(|line| !line.trim().is_empty()) {
         let (question, expected) = line.split_once('|').map_or((line, None), |(q, e)| (q.trim(), Some(e.trim())));
         let mut found = Vec::new();
@@ -89,19 +89,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 format!("{:.2} [{name} +{}] {text}", claim.score, claim.quotes.len() - 1)
             })
             .collect();
-        let good = match expected {
-            Some("") => quotes.is_empty(),
-            Some(words) => quotes.first().is_some_and(|quote| quote.contains(words)),
-            None => true,
+        let (first, anywhere) = match expected {
+            Some("") => (quotes.is_empty(), false),
+            Some(words) => (
+                quotes.first().is_some_and(|quote| quote.contains(words)),
+                quotes.iter().any(|quote| quote.contains(words)),
+            ),
+            None => (true, false),
         };
         count += 1;
-        right += usize::from(good);
-        println!("\n{} {question} ({answerable:.2})", if good { "ok  " } else { "MISS" });
+        right += usize::from(first);
+        late += usize::from(anywhere && !first);
+        let verdict = if first {
+            "ok  "
+        } else if anywhere {
+            "late"
+        } else {
+            "MISS"
+        };
+        println!("\n{verdict} {question} ({answerable:.2})");
         for quote in quotes {
             println!("       {quote}");
         }
     }
-    println!("\n{right} of {count}");
+    println!("\n{right} of {count} first, {late} more further down");
     Ok(())
 }
 

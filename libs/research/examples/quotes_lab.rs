@@ -1,7 +1,7 @@
 //! Measures the quotes of the extractive engine on a set of questions with exact excerpts, without a database: BM25 and
 //! exact cosines in memory, fused as the search statement fuses them.
 //!
-//! `quotes_lab SET MODEL CACHE [--passages N] [--plan] [--features FILE] [--foreign QUERIES.jsonl] [--set key=value]…`
+//! `quotes_lab SET MODEL CACHE [--passages N] [--target CHARS] [--plan] [--features FILE] [--foreign QUERIES.jsonl] [--set key=value]…`
 //!
 //! `SET` is a folder for `carrel_retrieval::quotes_set`, `MODEL` a folder of the built-in model, `CACHE` a file for
 //! vectors. `--features` writes one line per sentence for fitting weights, `--foreign` tells how many questions about
@@ -31,6 +31,7 @@ struct Options {
     model: PathBuf,
     cache: PathBuf,
     passages: usize,
+    target: u32,
     plan: bool,
     features: Option<PathBuf>,
     foreign: Option<PathBuf>,
@@ -40,8 +41,7 @@ struct Options {
 fn options() -> Result<Options, Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next();
-    let usage =
-        "quotes_lab SET MODEL CACHE [--passages N] [--plan] [--features FILE] [--foreign FILE] [--set key=value]";
+    let usage = "quotes_lab SET MODEL CACHE [--passages N] [--target CHARS] [--plan] [--features FILE] [--foreign FILE] [--set key=value]";
     let (Some(set), Some(model), Some(cache)) = (next(), next(), next()) else {
         return Err(usage.into());
     };
@@ -50,6 +50,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         model: model.into(),
         cache: cache.into(),
         passages: 12,
+        target: PassageRules::default().target,
         plan: false,
         features: None,
         foreign: None,
@@ -59,6 +60,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         match flag.as_str() {
             "--plan" => options.plan = true,
             "--passages" => options.passages = next().ok_or(usage)?.parse()?,
+            "--target" => options.target = next().ok_or(usage)?.parse()?,
             "--features" => options.features = Some(next().ok_or(usage)?.into()),
             "--foreign" => options.foreign = Some(next().ok_or(usage)?.into()),
             "--set" => override_rule(&mut options.rules, &next().ok_or(usage)?)?,
@@ -89,7 +91,7 @@ struct Library {
 }
 
 impl Library {
-    fn of(set: &QuotesSet) -> Self {
+    fn of(set: &QuotesSet, rules: PassageRules) -> Self {
         let analyzer = Analyzer::for_language(Language::ENGLISH);
         let mut library = Self {
             names: Vec::new(),
@@ -102,7 +104,7 @@ impl Library {
         for (corpus, (name, text)) in set.corpora.iter().enumerate() {
             library.names.push(name.clone());
             let index = CharIndex::new(text);
-            for passage in passages(text, &TextMap::default(), &PassageRules::default()) {
+            for passage in passages(text, &TextMap::default(), &rules) {
                 let number = library.passages.len();
                 let words = index.slice(passage.span).unwrap_or_default();
                 let mut counts: BTreeMap<String, f32> = BTreeMap::new();
@@ -248,7 +250,7 @@ fn print(name: &str, coverages: &[(usize, Coverage)], characters: f64) {
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = options()?;
     let set = QuotesSet::open(&options.set)?;
-    let mut library = Library::of(&set);
+    let mut library = Library::of(&set, PassageRules { target: options.target, ..PassageRules::default() });
     let embedder = BuiltinEmbedder::load(BuiltinOptions::new(&options.model)).await?;
     let foreign = foreign(options.foreign.as_deref())?;
     let mut texts: Vec<String> = library.passages.iter().map(|passage| passage.text.clone()).collect();

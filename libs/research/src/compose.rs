@@ -102,6 +102,7 @@ fn choose<'a>(step: usize, evidence: &'a [Evidence], rules: &Rules, chosen: &mut
     let Some(best) = open.first().map(|(_, logit)| *logit) else {
         return;
     };
+    let least = (best - rules.drop).max(logit(rules.floor)).min(best);
     let mut taken = 0;
     while taken < rules.sentences_per_step && chosen.len() < rules.sentences {
         let Some((at, value)) = open
@@ -112,10 +113,10 @@ fn choose<'a>(step: usize, evidence: &'a [Evidence], rules: &Rules, chosen: &mut
         else {
             return;
         };
-        if value < best - rules.drop {
+        if value < least {
             return;
         }
-        let (found, logit) = open.remove(at);
+        let (found, odds) = open.remove(at);
         if chosen
             .iter()
             .any(|other| overlaps(other.evidence, found) || other.same.iter().any(|same| overlaps(same, found)))
@@ -130,7 +131,7 @@ fn choose<'a>(step: usize, evidence: &'a [Evidence], rules: &Rules, chosen: &mut
             continue;
         }
         let numbers = numbers(&found.quote);
-        chosen.push(Chosen { step, evidence: found, logit, wording, numbers, same: Vec::new() });
+        chosen.push(Chosen { step, evidence: found, logit: odds, wording, numbers, same: Vec::new() });
         taken += 1;
     }
 }
@@ -189,7 +190,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
 
 /// Claims of the chosen sentences, each with the index of its step.
 fn join(mut chosen: Vec<Chosen<'_>>, steps: &[StepEvidence], rules: &Rules) -> Vec<(usize, DraftClaim)> {
-    chosen.sort_by(|left, right| (left.step, place(left.evidence)).cmp(&(right.step, place(right.evidence))));
+    chosen.sort_by_key(|one| (one.step, place(one.evidence)));
     let mut groups: Vec<Vec<Chosen<'_>>> = Vec::new();
     for next in chosen {
         if let Some(group) = groups.last_mut()

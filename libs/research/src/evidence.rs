@@ -224,13 +224,13 @@ pub fn select(
     let answerable = features.iter().map(answers).fold(0.0, f32::max);
     let mut gathered =
         Gathered { evidence: Vec::new(), passages: passages.len(), sentences: candidates.len(), answerable };
-    if answerable < rules.answerable {
-        return gathered;
-    }
     let logits: Vec<f32> = features.iter().map(|features| rules.weights.logit(features)).collect();
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&left, &right| logits[right].total_cmp(&logits[left]).then(left.cmp(&right)));
-    let best = order.first().map_or(0.0, |&first| logits[first]);
+    let Some(best) = order.first().map(|&first| logits[first]) else { return gathered };
+    if answerable < rules.answerable || logistic(best) < rules.likely {
+        return gathered;
+    }
     for index in order.into_iter().take(MAX_EVIDENCE).take_while(|&index| logits[index] >= best - EVIDENCE_REACH) {
         let passage = &passages[candidates[index].passage];
         gathered.evidence.push(Evidence {

@@ -50,15 +50,15 @@ pub struct Weights {
 impl Default for Weights {
     fn default() -> Self {
         Self {
-            bias: -9.7,
-            cosine: 2.5,
-            coverage: 2.1,
+            bias: -8.5,
+            cosine: 4.0,
+            coverage: 2.5,
             context: 0.5,
-            rank: 5.6,
-            length: 0.5,
-            asks: -2.0,
-            fragment: -1.0,
-            kind: 0.5,
+            rank: 3.5,
+            length: 0.2,
+            asks: -2.2,
+            fragment: -1.2,
+            kind: 0.4,
         }
     }
 }
@@ -87,8 +87,13 @@ impl Weights {
 pub struct Rules {
     /// How sentences are weighed.
     pub weights: Weights,
-    /// A step has an answer when its best sentence reaches this; see `select`.
+    /// A step has an answer when some sentence reaches this by its meaning and its words, whatever its rank: 0.6 times
+    /// the cosine and 0.4 times the context.
     pub answerable: f32,
+    /// A step has an answer when its best score reaches this.
+    pub likely: f32,
+    /// No sentence with a lower score is cited, however low the best one is.
+    pub floor: f32,
     /// A sentence is cited when its log odds lie at most this far below the best of its step.
     pub drop: f32,
     /// Added to the log odds of a sentence next to a chosen one.
@@ -109,8 +114,10 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             weights: Weights::default(),
-            answerable: 0.43,
-            drop: 1.5,
+            answerable: 0.42,
+            likely: 0.08,
+            floor: 0.03,
+            drop: 1.75,
             attraction: 0.2,
             redundancy: 1.0,
             sentences_per_step: 8,

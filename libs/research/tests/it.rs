@@ -1,5 +1,7 @@
 //! The engine from passages to a report, with the embedder that needs no model.
 
+#![expect(clippy::unwrap_used, reason = "what these tests build must be there")]
+
 use carrel_domain::ids::IdSource;
 use carrel_domain::research::{Run, RunState, Searched, Step};
 use carrel_domain::search::Filter;

@@ -14,10 +14,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self {
-            lexical: 0.5,
-            vector: 0.5,
-        }
+        Self { lexical: 0.5, vector: 0.5 }
     }
 }
 
@@ -44,11 +41,7 @@ pub struct Fused<I> {
 /// let order: Vec<&str> = fused.iter().map(|candidate| candidate.id).collect();
 /// assert_eq!(order, ["b", "a", "c", "d"]);
 /// ```
-pub fn fuse<I: Copy + Ord>(
-    lexical: &[(I, f32)],
-    vector: &[(I, f32)],
-    weights: Weights,
-) -> Vec<Fused<I>> {
+pub fn fuse<I: Copy + Ord>(lexical: &[(I, f32)], vector: &[(I, f32)], weights: Weights) -> Vec<Fused<I>> {
     let by_words = scale(lexical);
     let by_meaning = scale(vector);
     join(lexical, vector, |id| {
@@ -66,10 +59,7 @@ pub fn reciprocal_rank<I: Copy + Ord>(
     k: f32,
 ) -> Vec<Fused<I>> {
     let ranks = |list: &[(I, f32)]| -> BTreeMap<I, f32> {
-        list.iter()
-            .enumerate()
-            .map(|(index, (id, _))| (*id, 1.0 / (k + index as f32 + 1.0)))
-            .collect()
+        list.iter().enumerate().map(|(index, (id, _))| (*id, 1.0 / (k + index as f32 + 1.0))).collect()
     };
     let (by_words, by_meaning) = (ranks(lexical), ranks(vector));
     join(lexical, vector, |id| {
@@ -79,31 +69,15 @@ pub fn reciprocal_rank<I: Copy + Ord>(
 }
 
 fn scale<I: Copy + Ord>(list: &[(I, f32)]) -> BTreeMap<I, f32> {
-    let high = list
-        .iter()
-        .map(|(_, score)| *score)
-        .fold(f32::NEG_INFINITY, f32::max);
-    let low = list
-        .iter()
-        .map(|(_, score)| *score)
-        .fold(f32::INFINITY, f32::min);
+    let high = list.iter().map(|(_, score)| *score).fold(f32::NEG_INFINITY, f32::max);
+    let low = list.iter().map(|(_, score)| *score).fold(f32::INFINITY, f32::min);
     let scaled = |score: f32| {
-        if high > low {
-            (score - low) / (high - low)
-        } else {
-            1.0
-        }
+        if high > low { (score - low) / (high - low) } else { 1.0 }
     };
-    list.iter()
-        .map(|(id, score)| (*id, scaled(*score)))
-        .collect()
+    list.iter().map(|(id, score)| (*id, scaled(*score))).collect()
 }
 
-fn join<I: Copy + Ord>(
-    lexical: &[(I, f32)],
-    vector: &[(I, f32)],
-    rank: impl Fn(I) -> f32,
-) -> Vec<Fused<I>> {
+fn join<I: Copy + Ord>(lexical: &[(I, f32)], vector: &[(I, f32)], rank: impl Fn(I) -> f32) -> Vec<Fused<I>> {
     let words: BTreeMap<I, f32> = lexical.iter().copied().collect();
     let meanings: BTreeMap<I, f32> = vector.iter().copied().collect();
     let mut ids: Vec<I> = words.keys().chain(meanings.keys()).copied().collect();
@@ -111,12 +85,7 @@ fn join<I: Copy + Ord>(
     ids.dedup();
     let mut fused: Vec<Fused<I>> = ids
         .into_iter()
-        .map(|id| Fused {
-            id,
-            rank: rank(id),
-            lexical: words.get(&id).copied(),
-            vector: meanings.get(&id).copied(),
-        })
+        .map(|id| Fused { id, rank: rank(id), lexical: words.get(&id).copied(), vector: meanings.get(&id).copied() })
         .collect();
     fused.sort_by(|left, right| right.rank.total_cmp(&left.rank));
     fused
@@ -129,15 +98,8 @@ mod tests {
 
     #[test]
     fn min_max_by_hand() {
-        let fused = fuse(
-            &[(1, 10.0), (2, 6.0), (3, 2.0)],
-            &[(3, 0.9), (2, 0.8), (4, 0.5)],
-            Weights::default(),
-        );
-        let ranks: Vec<(i32, f32)> = fused
-            .iter()
-            .map(|f| (f.id, (f.rank * 1000.0).round() / 1000.0))
-            .collect();
+        let fused = fuse(&[(1, 10.0), (2, 6.0), (3, 2.0)], &[(3, 0.9), (2, 0.8), (4, 0.5)], Weights::default());
+        let ranks: Vec<(i32, f32)> = fused.iter().map(|f| (f.id, (f.rank * 1000.0).round() / 1000.0)).collect();
         // 2: 0.5 * 0.5 + 0.5 * 0.75; 1: 0.5 * 1; 3: 0.5 * 0 + 0.5 * 1; 4: 0. Equal ranks by id.
         assert_eq!(ranks, [(2, 0.625), (1, 0.5), (3, 0.5), (4, 0.0)]);
         assert_eq!((fused[0].lexical, fused[0].vector), (Some(6.0), Some(0.8)));
@@ -146,14 +108,7 @@ mod tests {
 
     #[test]
     fn one_score_throughout_is_the_best() {
-        let fused = fuse(
-            &[(7, 3.0)],
-            &[],
-            Weights {
-                lexical: 1.0,
-                vector: 0.0,
-            },
-        );
+        let fused = fuse(&[(7, 3.0)], &[], Weights { lexical: 1.0, vector: 0.0 });
         assert_eq!(fused.len(), 1);
         assert!((fused[0].rank - 1.0).abs() < f32::EPSILON);
         assert!(fuse::<i32>(&[], &[], Weights::default()).is_empty());
@@ -161,15 +116,8 @@ mod tests {
 
     #[test]
     fn reciprocal_ranks_by_hand() {
-        let fused = reciprocal_rank(
-            &[(1, 9.0), (2, 8.0)],
-            &[(2, 0.9), (3, 0.1)],
-            Weights {
-                lexical: 1.0,
-                vector: 1.0,
-            },
-            60.0,
-        );
+        let fused =
+            reciprocal_rank(&[(1, 9.0), (2, 8.0)], &[(2, 0.9), (3, 0.1)], Weights { lexical: 1.0, vector: 1.0 }, 60.0);
         assert_eq!(fused.iter().map(|f| f.id).collect::<Vec<_>>(), [2, 1, 3]);
         assert!((fused[0].rank - (1.0 / 62.0 + 1.0 / 61.0)).abs() < 1e-6);
     }

@@ -13,18 +13,9 @@ pub type Judgements = BTreeMap<String, i32>;
 pub fn trec_order<I: AsRef<str>>(ranking: &mut [(I, f32)]) {
     ranking.sort_by(|(left_id, left), (right_id, right)| {
         let key = |score: f32| {
-            if score.is_nan() {
-                f32::NEG_INFINITY
-            } else {
-                score
-            }
+            if score.is_nan() { f32::NEG_INFINITY } else { score }
         };
-        key(*right).total_cmp(&key(*left)).then_with(|| {
-            right_id
-                .as_ref()
-                .as_bytes()
-                .cmp(left_id.as_ref().as_bytes())
-        })
+        key(*right).total_cmp(&key(*left)).then_with(|| right_id.as_ref().as_bytes().cmp(left_id.as_ref().as_bytes()))
     });
 }
 
@@ -37,37 +28,21 @@ fn discount(index: usize) -> f64 {
 }
 
 /// The first `k` distinct documents: a document that a ranking names twice counts where it stands first.
-fn top<'a, I: AsRef<str>>(k: usize, ranking: &'a [I]) -> impl Iterator<Item = &'a str> {
+fn top<I: AsRef<str>>(k: usize, ranking: &[I]) -> impl Iterator<Item = &str> {
     let mut seen = BTreeSet::new();
-    ranking
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(move |id| seen.insert(*id))
-        .take(k)
+    ranking.iter().map(AsRef::as_ref).filter(move |id| seen.insert(*id)).take(k)
 }
 
 /// Normalised discounted cumulative gain of the first `k` documents: the gain is the grade, the discount
 /// log2(rank + 1), the ideal taken over all judged documents. 0 when nothing is relevant.
 pub fn ndcg_at<I: AsRef<str>>(k: usize, ranking: &[I], judged: &Judgements) -> f64 {
-    let mut ideal: Vec<i32> = judged
-        .values()
-        .copied()
-        .filter(|grade| *grade > 0)
-        .collect();
+    let mut ideal: Vec<i32> = judged.values().copied().filter(|grade| *grade > 0).collect();
     ideal.sort_unstable_by(|left, right| right.cmp(left));
-    let best: f64 = ideal
-        .iter()
-        .take(k)
-        .enumerate()
-        .map(|(index, &grade)| f64::from(grade) / discount(index))
-        .sum();
+    let best: f64 = ideal.iter().take(k).enumerate().map(|(index, &grade)| f64::from(grade) / discount(index)).sum();
     if best == 0.0 {
         return 0.0;
     }
-    let reached: f64 = top(k, ranking)
-        .enumerate()
-        .map(|(index, id)| gain(judged, id) / discount(index))
-        .sum();
+    let reached: f64 = top(k, ranking).enumerate().map(|(index, id)| gain(judged, id) / discount(index)).sum();
     reached / best
 }
 
@@ -82,9 +57,7 @@ pub fn recall_at<I: AsRef<str>>(k: usize, ranking: &[I], judged: &Judgements) ->
 
 /// One divided by the rank of the first relevant document, 0 when none is among the first `k`.
 pub fn mrr_at<I: AsRef<str>>(k: usize, ranking: &[I], judged: &Judgements) -> f64 {
-    top(k, ranking)
-        .position(|id| gain(judged, id) > 0.0)
-        .map_or(0.0, |index| 1.0 / (index as f64 + 1.0))
+    top(k, ranking).position(|id| gain(judged, id) > 0.0).map_or(0.0, |index| 1.0 / (index as f64 + 1.0))
 }
 
 /// Means over the queries of a set.
@@ -115,19 +88,13 @@ pub fn measure<I: AsRef<str>>(ranking: &[I], judged: &Judgements) -> Measures {
 
 /// Means over all judged queries that have a relevant document. A query without a ranking counts with zeros
 /// (trec_eval's `-c`), so that a failed query cannot flatter the result.
-pub fn evaluate(
-    rankings: &BTreeMap<String, Vec<String>>,
-    judged: &BTreeMap<String, Judgements>,
-) -> Measures {
+pub fn evaluate(rankings: &BTreeMap<String, Vec<String>>, judged: &BTreeMap<String, Judgements>) -> Measures {
     let mut sum = Measures::default();
     for (query, judgements) in judged {
         if !judgements.values().any(|grade| *grade > 0) {
             continue;
         }
-        let one = measure(
-            rankings.get(query).map_or(&[][..], Vec::as_slice),
-            judgements,
-        );
+        let one = measure(rankings.get(query).map_or(&[][..], Vec::as_slice), judgements);
         sum.queries += 1;
         sum.ndcg_at_10 += one.ndcg_at_10;
         sum.recall_at_10 += one.recall_at_10;
@@ -164,10 +131,7 @@ mod tests {
     use super::*;
 
     fn judged(pairs: &[(&str, i32)]) -> Judgements {
-        pairs
-            .iter()
-            .map(|(id, grade)| ((*id).to_owned(), *grade))
-            .collect()
+        pairs.iter().map(|(id, grade)| ((*id).to_owned(), *grade)).collect()
     }
 
     fn close(left: f64, right: f64) {
@@ -182,10 +146,7 @@ mod tests {
         let reached = 2.0 / 3_f64.log2() + 1.0 / 5_f64.log2();
         let ideal = 3.0 + 2.0 / 3_f64.log2() + 1.0 / 2.0;
         close(ndcg_at(10, &found, &judgements), reached / ideal);
-        close(
-            ndcg_at(2, &found, &judgements),
-            (2.0 / 3_f64.log2()) / (3.0 + 2.0 / 3_f64.log2()),
-        );
+        close(ndcg_at(2, &found, &judgements), (2.0 / 3_f64.log2()) / (3.0 + 2.0 / 3_f64.log2()));
         close(ndcg_at(1, &found, &judgements), 0.0);
         close(recall_at(10, &found, &judgements), 2.0 / 3.0);
         close(recall_at(3, &found, &judgements), 1.0 / 3.0);
@@ -196,10 +157,7 @@ mod tests {
     #[test]
     fn the_ideal_counts_judged_documents_that_were_not_found() {
         let judgements = judged(&[("a", 1), ("b", 1)]);
-        close(
-            ndcg_at(10, &["a"], &judgements),
-            1.0 / (1.0 + 1.0 / 3_f64.log2()),
-        );
+        close(ndcg_at(10, &["a"], &judgements), 1.0 / (1.0 + 1.0 / 3_f64.log2()));
         close(ndcg_at(1, &["a"], &judgements), 1.0);
     }
 
@@ -212,13 +170,7 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_greater_id() {
-        let mut ranking = [
-            ("d1", 0.5),
-            ("d3", f32::NAN),
-            ("d2", 0.5),
-            ("d10", 0.5),
-            ("d0", 0.9),
-        ];
+        let mut ranking = [("d1", 0.5), ("d3", f32::NAN), ("d2", 0.5), ("d10", 0.5), ("d0", 0.9)];
         trec_order(&mut ranking);
         assert_eq!(ranking.map(|(id, _)| id), ["d0", "d2", "d10", "d1", "d3"]);
     }

@@ -52,67 +52,39 @@ impl QuotesSet {
     pub fn open(folder: &Path) -> Result<Self, RetrievalError> {
         let file = folder.join(QUESTIONS_FILE);
         if !file.is_file() {
-            return Err(RetrievalError::Missing {
-                folder: folder.to_owned(),
-                wanted: QUESTIONS_FILE,
-            });
+            return Err(RetrievalError::Missing { folder: folder.to_owned(), wanted: QUESTIONS_FILE });
         }
         let mut reader = csv::Reader::from_path(&file).map_err(|error| of_csv(&file, error))?;
-        let mut set = Self {
-            corpora: BTreeMap::new(),
-            questions: Vec::new(),
-        };
+        let mut set = Self { corpora: BTreeMap::new(), questions: Vec::new() };
         // Code point offsets, so that excerpts are found without walking the text each time.
         let mut indexes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        let headers = reader
-            .headers()
-            .map_err(|error| of_csv(&file, error))?
-            .clone();
+        let headers = reader.headers().map_err(|error| of_csv(&file, error))?.clone();
         let mut record = csv::StringRecord::new();
-        while reader
-            .read_record(&mut record)
-            .map_err(|error| of_csv(&file, error))?
-        {
+        while reader.read_record(&mut record).map_err(|error| of_csv(&file, error))? {
             let line = record.position().map_or(0, csv::Position::line);
-            let malformed = |reason: String| RetrievalError::Malformed {
-                file: file.clone(),
-                line,
-                reason,
-            };
-            let row: Row = record
-                .deserialize(Some(&headers))
-                .map_err(|error| malformed(error.to_string()))?;
-            let references: Vec<Reference> = serde_json::from_str(&row.references)
-                .map_err(|error| malformed(format!("references: {error}")))?;
+            let malformed = |reason: String| RetrievalError::Malformed { file: file.clone(), line, reason };
+            let row: Row = record.deserialize(Some(&headers)).map_err(|error| malformed(error.to_string()))?;
+            let references: Vec<Reference> =
+                serde_json::from_str(&row.references).map_err(|error| malformed(format!("references: {error}")))?;
             if !set.corpora.contains_key(&row.corpus_id) {
                 let text = read_corpus(folder, &row.corpus_id).map_err(|problem| {
-                    problem.unwrap_or_else(|| {
-                        malformed(format!("{:?} is not a name for a corpus", row.corpus_id))
-                    })
+                    problem.unwrap_or_else(|| malformed(format!("{:?} is not a name for a corpus", row.corpus_id)))
                 })?;
                 indexes.insert(
                     row.corpus_id.clone(),
-                    text.char_indices()
-                        .map(|(byte, _)| byte)
-                        .chain([text.len()])
-                        .collect(),
+                    text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect(),
                 );
                 set.corpora.insert(row.corpus_id.clone(), text);
             }
             let (text, offsets) = (&set.corpora[&row.corpus_id], &indexes[&row.corpus_id]);
             let mut excerpts = Vec::with_capacity(references.len());
             for reference in references {
-                let place = (
-                    offsets.get(reference.start_index as usize),
-                    offsets.get(reference.end_index as usize),
-                );
+                let place = (offsets.get(reference.start_index as usize), offsets.get(reference.end_index as usize));
                 let found = match place {
                     (Some(&start), Some(&end)) => text.get(start..end),
                     _ => None,
                 };
-                let (Some(found), Some(span)) =
-                    (found, Span::new(reference.start_index, reference.end_index))
-                else {
+                let (Some(found), Some(span)) = (found, Span::new(reference.start_index, reference.end_index)) else {
                     return Err(malformed(format!(
                         "{} has no characters {} to {}",
                         row.corpus_id, reference.start_index, reference.end_index
@@ -126,11 +98,7 @@ impl QuotesSet {
                 }
                 excerpts.push(span);
             }
-            set.questions.push(QuotesQuestion {
-                text: row.question,
-                corpus: row.corpus_id,
-                excerpts,
-            });
+            set.questions.push(QuotesQuestion { text: row.question, corpus: row.corpus_id, excerpts });
         }
         Ok(set)
     }
@@ -138,16 +106,12 @@ impl QuotesSet {
 
 /// The text of a corpus; `Err(None)` when its name could leave the folder.
 fn read_corpus(folder: &Path, name: &str) -> Result<String, Option<RetrievalError>> {
-    let plain = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' '));
+    let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' '));
     if !plain {
         return Err(None);
     }
     let file = folder.join(format!("{name}.md"));
-    std::fs::read_to_string(&file)
-        .map_err(|source| Some(RetrievalError::Unreadable { file, source }))
+    std::fs::read_to_string(&file).map_err(|source| Some(RetrievalError::Unreadable { file, source }))
 }
 
 fn of_csv(file: &Path, error: csv::Error) -> RetrievalError {
@@ -193,11 +157,7 @@ pub fn cover(question: &QuotesQuestion, retrieved: &[(&str, Span)]) -> Coverage 
     }
     let shared = intersection(&wanted, &found);
     let expected = total(&wanted);
-    let whole = question
-        .excerpts
-        .iter()
-        .filter(|e| found.iter().any(|f| f.start <= e.start && e.end <= f.end))
-        .count();
+    let whole = question.excerpts.iter().filter(|e| found.iter().any(|f| f.start <= e.start && e.end <= f.end)).count();
     Coverage {
         questions: 1,
         recall: share(shared, expected),
@@ -221,11 +181,7 @@ pub fn mean(coverages: &[Coverage]) -> Coverage {
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 fn total(spans: &[Span]) -> u64 {
@@ -265,16 +221,8 @@ mod tests {
 
     fn folder(rows: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(
-            folder.path().join("talk.md"),
-            "Grüße. We met in May.\nIt rained.",
-        )
-        .unwrap();
-        fs::write(
-            folder.path().join("questions_df.csv"),
-            format!("question,references,corpus_id\n{rows}"),
-        )
-        .unwrap();
+        fs::write(folder.path().join("talk.md"), "Grüße. We met in May.\nIt rained.").unwrap();
+        fs::write(folder.path().join("questions_df.csv"), format!("question,references,corpus_id\n{rows}")).unwrap();
         folder
     }
 
@@ -305,51 +253,31 @@ mod tests {
             ("b?,[],../talk\n", "line 3: \"../talk\" is not a name"),
             ("b?,[]\n", "questions_df.csv, line 3"),
         ] {
-            let error = QuotesSet::open(folder(&format!("{good}{row}")).path())
-                .unwrap_err()
-                .to_string();
+            let error = QuotesSet::open(folder(&format!("{good}{row}")).path()).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
-        let missing = QuotesSet::open(folder("b?,[],elsewhere\n").path())
-            .unwrap_err()
-            .to_string();
+        let missing = QuotesSet::open(folder("b?,[],elsewhere\n").path()).unwrap_err().to_string();
         assert!(missing.contains("elsewhere.md cannot be read"), "{missing}");
     }
 
     fn question(excerpts: &[(u32, u32)]) -> QuotesQuestion {
-        let excerpts = excerpts
-            .iter()
-            .map(|&(start, end)| Span { start, end })
-            .collect();
-        QuotesQuestion {
-            text: "?".to_owned(),
-            corpus: "c".to_owned(),
-            excerpts,
-        }
+        let excerpts = excerpts.iter().map(|&(start, end)| Span { start, end }).collect();
+        QuotesQuestion { text: "?".to_owned(), corpus: "c".to_owned(), excerpts }
     }
 
     #[test]
     fn coverage_by_hand() {
         let question = question(&[(10, 20), (30, 40)]);
         // 5 of the first, all of the second, 10 that nobody asked for, 20 of another corpus.
-        let spans = [
-            ("c", Span { start: 15, end: 25 }),
-            ("c", Span { start: 20, end: 40 }),
-            ("d", Span { start: 0, end: 20 }),
-        ];
+        let spans =
+            [("c", Span { start: 15, end: 25 }), ("c", Span { start: 20, end: 40 }), ("d", Span { start: 0, end: 20 })];
         let found = cover(&question, &spans);
         assert!((found.recall - 15.0 / 20.0).abs() < 1e-9);
         assert!((found.precision - 15.0 / 45.0).abs() < 1e-9);
         assert!((found.iou - 15.0 / 50.0).abs() < 1e-9);
         assert!((found.whole - 0.5).abs() < 1e-9);
         let nothing = cover(&question, &[]);
-        assert_eq!(
-            nothing,
-            Coverage {
-                questions: 1,
-                ..Coverage::default()
-            }
-        );
+        assert_eq!(nothing, Coverage { questions: 1, ..Coverage::default() });
         let both = mean(&[found, nothing]);
         assert_eq!(both.questions, 2);
         assert!((both.recall - 15.0 / 40.0).abs() < 1e-9);

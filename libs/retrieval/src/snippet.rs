@@ -64,26 +64,16 @@ impl Snippet {
 pub fn snippet(text: &str, query_terms: &[String], analyzer: &Analyzer) -> Snippet {
     let chars: Vec<char> = text.chars().collect();
     let wanted: HashSet<&str> = query_terms.iter().map(String::as_str).collect();
-    let matches = if wanted.is_empty() {
-        Vec::new()
-    } else {
-        matches(&chars, &wanted, analyzer)
-    };
+    let matches = if wanted.is_empty() { Vec::new() } else { matches(&chars, &wanted, analyzer) };
     let window = window(&chars, &matches);
     let highlights = matches
         .iter()
         .filter(|found| window.start <= found.start && found.end <= window.end)
-        .map(|found| Span {
-            start: (found.start - window.start) as u32,
-            end: (found.end - window.start) as u32,
-        })
+        .map(|found| Span { start: (found.start - window.start) as u32, end: (found.end - window.start) as u32 })
         .collect();
     Snippet {
         text: chars[window.start..window.end].iter().collect(),
-        span: Span {
-            start: window.start as u32,
-            end: window.end as u32,
-        },
+        span: Span { start: window.start as u32, end: window.end as u32 },
         highlights,
     }
 }
@@ -162,14 +152,7 @@ fn is_unspaced(c: char) -> bool {
         | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
 }
 
-fn part(
-    chars: &[char],
-    start: usize,
-    end: usize,
-    wanted: &HashSet<&str>,
-    analyzer: &Analyzer,
-    found: &mut Vec<Match>,
-) {
+fn part(chars: &[char], start: usize, end: usize, wanted: &HashSet<&str>, analyzer: &Analyzer, found: &mut Vec<Match>) {
     if !chars[start..end].iter().copied().any(is_unspaced) {
         push_if_wanted(chars, start, end, wanted, analyzer, found);
         return;
@@ -180,11 +163,8 @@ fn part(
     }
     for at in start..end - 1 {
         let pair: String = chars[at..at + 2].iter().collect();
-        let terms: Vec<String> = analyzer
-            .terms(&pair)
-            .into_iter()
-            .filter(|term| wanted.contains(term.as_str()))
-            .collect();
+        let terms: Vec<String> =
+            analyzer.terms(&pair).into_iter().filter(|term| wanted.contains(term.as_str())).collect();
         if terms.is_empty() {
             continue;
         }
@@ -194,11 +174,7 @@ fn part(
                 last.end = at + 2;
                 last.terms.extend(terms);
             }
-            _ => found.push(Match {
-                start: at,
-                end: at + 2,
-                terms,
-            }),
+            _ => found.push(Match { start: at, end: at + 2, terms }),
         }
     }
 }
@@ -212,11 +188,7 @@ fn push_if_wanted(
     found: &mut Vec<Match>,
 ) {
     let word: String = chars[start..end].iter().collect();
-    let terms: Vec<String> = analyzer
-        .terms(&word)
-        .into_iter()
-        .filter(|term| wanted.contains(term.as_str()))
-        .collect();
+    let terms: Vec<String> = analyzer.terms(&word).into_iter().filter(|term| wanted.contains(term.as_str())).collect();
     if !terms.is_empty() {
         found.push(Match { start, end, terms });
     }
@@ -224,20 +196,14 @@ fn push_if_wanted(
 
 fn window(chars: &[char], matches: &[Match]) -> Window {
     if chars.len() <= SNIPPET_CHARS {
-        return Window {
-            start: 0,
-            end: chars.len(),
-        };
+        return Window { start: 0, end: chars.len() };
     }
     let reach = SNIPPET_CHARS - LEAD_CHARS;
     let mut best = (0, 0, 0);
     for (index, first) in matches.iter().enumerate() {
         let mut different: HashSet<&str> = HashSet::new();
         let mut count = 0;
-        for other in matches[index..]
-            .iter()
-            .take_while(|other| other.end <= first.start + reach)
-        {
+        for other in matches[index..].iter().take_while(|other| other.end <= first.start + reach) {
             different.extend(other.terms.iter().map(String::as_str));
             count += 1;
         }
@@ -274,9 +240,7 @@ fn lead(chars: &[char], anchor: usize) -> usize {
             || (chars[at].is_whitespace() && matches!(chars[at - 1], '.' | '!' | '?'))
     });
     match sentence {
-        Some(at) => (at..anchor)
-            .find(|&at| !chars[at].is_whitespace())
-            .unwrap_or(anchor),
+        Some(at) => (at..anchor).find(|&at| !chars[at].is_whitespace()).unwrap_or(anchor),
         None if floor == 0 => 0,
         None => word_start(chars, floor, anchor),
     }
@@ -299,28 +263,15 @@ mod tests {
     fn marked(text: &str, query: &str, language: &str) -> Vec<String> {
         let analyzer = Analyzer::for_language(Language::parse(language).unwrap());
         let found = snippet(text, &analyzer.terms(query), &analyzer);
-        found
-            .highlights
-            .iter()
-            .map(|span| span.slice(&found.text).unwrap().to_owned())
-            .collect()
+        found.highlights.iter().map(|span| span.slice(&found.text).unwrap().to_owned()).collect()
     }
 
     #[test]
     fn words_match_by_their_stem() {
-        assert_eq!(
-            marked("Auditors audited; the auditor's audit.", "auditing", "en"),
-            ["audited", "audit"]
-        );
-        assert_eq!(
-            marked("Paid $2,450.00 (twice) under 10-Q/A.", "2450.00 10-Q", "en"),
-            ["2,450.00", "10", "Q"]
-        );
+        assert_eq!(marked("Auditors audited; the auditor's audit.", "auditing", "en"), ["audited", "audit"]);
+        assert_eq!(marked("Paid $2,450.00 (twice) under 10-Q/A.", "2450.00 10-Q", "en"), ["2,450.00", "10", "Q"]);
         assert_eq!(marked("Die Häuser der Stadt", "Haus", "de"), ["Häuser"]);
-        assert_eq!(
-            marked("委员会今天批准了预算。", "预算批准", "zh"),
-            ["批准", "预算"]
-        );
+        assert_eq!(marked("委员会今天批准了预算。", "预算批准", "zh"), ["批准", "预算"]);
         assert_eq!(marked("nothing here", "else", "en"), Vec::<String>::new());
     }
 
@@ -333,15 +284,8 @@ mod tests {
         );
         let analyzer = Analyzer::for_language(Language::ENGLISH);
         let found = snippet(&text, &analyzer.terms("gate pump"), &analyzer);
-        assert!(
-            found.text.starts_with("Then the gate and the pump failed."),
-            "{}",
-            found.text
-        );
-        assert_eq!(
-            found.highlights,
-            [Span { start: 9, end: 13 }, Span { start: 22, end: 26 }]
-        );
+        assert!(found.text.starts_with("Then the gate and the pump failed."), "{}", found.text);
+        assert_eq!(found.highlights, [Span { start: 9, end: 13 }, Span { start: 22, end: 26 }]);
         assert_eq!(found.span.slice(&text), Some(found.text.as_str()));
         let start = snippet(&text, &[], &analyzer);
         assert_eq!(start.span.start, 0);
@@ -351,11 +295,7 @@ mod tests {
     #[test]
     fn html_is_escaped() {
         let analyzer = Analyzer::for_language(Language::ENGLISH);
-        let found = snippet(
-            "<script>alert(\"gate\")</script> & gate's",
-            &analyzer.terms("gate"),
-            &analyzer,
-        );
+        let found = snippet("<script>alert(\"gate\")</script> & gate's", &analyzer.terms("gate"), &analyzer);
         assert_eq!(
             found.to_html(),
             "&lt;script&gt;alert(&quot;<mark>gate</mark>&quot;)&lt;/script&gt; &amp; <mark>gate</mark>&#39;s"
