@@ -191,12 +191,17 @@ class PdfPages:
         self.y -= after
 
     def table(self, rows: list[list[str]]) -> None:
-        size, leading, gap = 9.5, 12.5, 10.0
+        size, leading, gap = 9.5, 12.5, 12.0
         columns = max(len(row) for row in rows)
-        # Columns share the width by the square root of their longest cell, so that one long text does not starve the rest.
-        weights = [max(len(row[c]) if c < len(row) else 0 for row in rows) ** 0.5 + 1 for c in range(columns)]
-        usable = TEXT_WIDTH - gap * (columns - 1)
-        widths = [usable * weight / sum(weights) for weight in weights]
+        # A column is as wide as its longest cell needs; only the widest one gives way. Even columns would part short
+        # cells so far from the next ones that a reader, or a program, takes them for two columns of text.
+        widths = [
+            max(text_width(row[c], size, index == 0) for index, row in enumerate(rows) if c < len(row)) + 1
+            for c in range(columns)
+        ]
+        excess = sum(widths) + gap * (columns - 1) - TEXT_WIDTH
+        if excess > 0:
+            widths[widths.index(max(widths))] -= excess
         self.y -= 4
         for index, row in enumerate(rows):
             bold = index == 0
