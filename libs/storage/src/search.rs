@@ -250,19 +250,24 @@ fn push_vector(sql: &mut String, generation: Option<&Generation>, filtered: bool
          where e.searchable and e.collection_id = any((select list from ids)::uuid[])"
     );
     if !filtered {
-        push(sql, format_args!(
-            ", vec as materialized (
+        push(
+            sql,
+            format_args!(
+                ", vec as materialized (
                  select e.passage_no, 1 - ({distance}) as cosine
                  {from}
                  order by {distance}
                  limit $4
              )"
-        ));
+            ),
+        );
         return;
     }
     // A narrow filter is searched exactly; a wide one through the graph, which goes on until enough passages match.
-    push(sql, format_args!(
-        ", allowance as materialized (
+    push(
+        sql,
+        format_args!(
+            ", allowance as materialized (
              select count(*) <= {EXACT_BELOW} as narrow from allowed
          ), vec as materialized (
              (select e.passage_no, 1 - ({distance}) as cosine
@@ -279,7 +284,8 @@ fn push_vector(sql: &mut String, generation: Option<&Generation>, filtered: bool
               order by {distance}
               limit $4)
          )"
-    ));
+        ),
+    );
 }
 
 fn push_fusion(sql: &mut String, generation: Option<&Generation>) {
@@ -299,8 +305,10 @@ fn push_fusion(sql: &mut String, generation: Option<&Generation>) {
         None => "case when $9::float8 is null or $10::float8 is null or $11::text[] is null then 0.0 else 0.0 end",
     };
     let words = if generation.is_some() { "1 - b.weight" } else { "1.0" };
-    push(sql, format_args!(
-        ", candidates as (
+    push(
+        sql,
+        format_args!(
+            ", candidates as (
              select passage_no from lex union select passage_no from vec
          ), both_scores as materialized (
              select c.passage_no, s.score as lexical, {cosine} as cosine
@@ -343,5 +351,6 @@ fn push_fusion(sql: &mut String, generation: Option<&Generation>) {
              left join carrel.rendition r on r.version_id = p.version_id
          ) h on true
          order by h.rank desc nulls last, h.passage_no"
-    ));
+        ),
+    );
 }
