@@ -20,7 +20,7 @@ pub struct PassageRules {
 
 impl Default for PassageRules {
     fn default() -> Self {
-        Self { target: 800, whole_below: 2000 }
+        Self { target: 900, whole_below: 2000 }
     }
 }
 
