@@ -1,0 +1,191 @@
+//! The main path: a document goes in, is found, is replaced, is deleted.
+
+use crate::files;
+use carrel_domain::Scopes;
+use carrel_testkit::{Client, TestApp, problem};
+use carrel_wire::{DocumentBody, ModeBody, SearchBody, TextBody, UploadOutcome, VersionBody};
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+async fn found(client: &Client, query: &str, mode: ModeBody) -> Vec<String> {
+    let answer = client.search(&SearchBody { query: query.to_owned(), mode, limit: 10, ..SearchBody::default() }).await;
+    answer.hits.into_iter().map(|hit| hit.document_name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_format_becomes_searchable_in_every_mode() {
+    let app = TestApp::start().await;
+    let client = app.client(Scopes::all()).await;
+    let collection = client.collection("harbour").await;
+    let word = files::docx(&["The customs shed was rebuilt with slate after the storm of 1904."]);
+    let cases: [(&str, Vec<u8>, &str, &str); 4] = [
+        ("gate.md", files::MARKDOWN.into(), "lock gate closes ninety seconds", "text/markdown"),
+        ("pilots.html", files::HTML.into(), "pilot signal tower channel twelve", "text/html"),
+        ("minutes.txt", files::TEXT.into(), "dredger Albatross silt", "text/plain"),
+        (
+            "shed.docx",
+            word,
+            "customs shed slate storm",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ),
+    ];
+    for (name, bytes, ..) in &cases {
+        let uploaded = client.upload(collection, name, bytes.clone()).await;
+        assert_eq!(uploaded.outcome, UploadOutcome::Created, "{name}");
+        assert!(uploaded.job_id.is_some(), "{name}");
+    }
+    app.idle().await;
+    for (name, _, query, media_type) in &cases {
+        for mode in [ModeBody::Hybrid, ModeBody::Lexical, ModeBody::Semantic] {
+            assert_eq!(found(&client, query, mode).await.first().map(String::as_str), Some(*name), "{query} {mode:?}");
+        }
+        let page: Value = client.read(&format!("/api/v1/collections/{collection}/documents?external_id={name}")).await;
+        let latest = &page["items"][0]["latest"];
+        assert_eq!(latest["state"], "searchable", "{name}");
+        assert_eq!(latest["media_type"], *media_type, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hit_points_at_its_words() {
+    let app = TestApp::start().await;
+    let client = app.client(Scopes::all()).await;
+    let collection = client.collection("harbour").await;
+    client.upload(collection, "gate.md", files::MARKDOWN).await;
+    app.idle().await;
+    let answer = client.find("when does the gate close").await;
+    let hit = &answer.hits[0];
+    let (start, end) = (hit.passage.span.start, hit.passage.span.end);
+    let text: TextBody = client.read(&format!("/api/v1/versions/{}/text?start={start}&end={end}", hit.version_id)).await;
+    assert_eq!(text.text, hit.passage.text);
+    assert_eq!(text.span, hit.passage.span);
+    assert!(!hit.snippet.highlights.is_empty());
+    let snippet: Vec<char> = hit.snippet.text.chars().collect();
+    for span in &hit.snippet.highlights {
+        let word: String = snippet[span.start as usize..span.end as usize].iter().collect();
+        assert!(["gate", "close", "closes"].contains(&word.to_lowercase().as_str()), "{word}");
+    }
+    assert!(hit.scores.lexical.is_some() && hit.scores.vector.is_some());
+    assert!(answer.terms.contains(&"gate".to_owned()), "{:?}", answer.terms);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_version_takes_the_place_of_the_old_one() {
+    let app = TestApp::start().await;
+    let client = app.client(Scopes::all()).await;
+    let collection = client.collection("harbour").await;
+    let first = client.upload(collection, "gate.txt", "The lock gate closes in ninety seconds, says the manual.").await;
+    app.idle().await;
+    let again = client.upload(collection, "gate.txt", "The lock gate closes in ninety seconds, says the manual.").await;
+    assert_eq!(again.outcome, UploadOutcome::Unchanged);
+    assert_eq!((again.version_id, again.job_id), (first.version_id, None));
+
+    let second = client.upload(collection, "gate.txt", "The lock gate closes in sixty seconds, says the bulletin.").await;
+    assert_eq!(second.outcome, UploadOutcome::Revised);
+    assert_eq!(second.document_id, first.document_id);
+    app.idle().await;
+    for mode in [ModeBody::Hybrid, ModeBody::Lexical, ModeBody::Semantic] {
+        let query = SearchBody { query: "lock gate closes".to_owned(), mode, limit: 10, ..SearchBody::default() };
+        let answer = client.search(&query).await;
+        let versions: Vec<_> = answer.hits.iter().map(|hit| hit.version_id).collect();
+        assert_eq!(versions, [second.version_id], "{mode:?}");
+    }
+    let document: DocumentBody = client.read(&format!("/api/v1/documents/{}", first.document_id)).await;
+    assert_eq!(document.current_version_id, Some(second.version_id));
+    assert_eq!((document.versions, document.latest.number), (2, 2));
+    // The old version stays what it was.
+    let versions: Vec<VersionBody> = client.read(&format!("/api/v1/documents/{}/versions", first.document_id)).await;
+    assert_eq!(versions.iter().map(|version| version.number).collect::<Vec<_>>(), [2, 1]);
+    let old: TextBody = client.read(&format!("/api/v1/versions/{}/text", first.version_id)).await;
+    assert!(old.text.contains("ninety"), "{}", old.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_external_id_joins_files_of_different_names() {
+    let app = TestApp::start().await;
+    let client = app.client(Scopes::all()).await;
+    let collection = client.collection("harbour").await;
+    let form = |name: &'static str, text: &'static str| {
+        Form::new()
+            .text("external_id", "case-17")
+            .text("title", "The gate")
+            .text("metadata", r#"{"case":"A-17","pages":3}"#)
+            .part("file", Part::bytes(text.as_bytes()).file_name(name))
+    };
+    let first: Value = client.send(collection, form("a.txt", "Gate report, first draft.")).await.json().await.unwrap();
+    let second: Value = client.send(collection, form("b.txt", "Gate report, final text.")).await.json().await.unwrap();
+    assert_eq!((&first["outcome"], &second["outcome"]), (&json!("created"), &json!("revised")));
+    assert_eq!(first["document_id"], second["document_id"]);
+    app.idle().await;
+    let filter = json!({ "query": "report", "filter": { "metadata": { "case": "A-17" } } });
+    let answer: Value = client.post("/api/v1/search", &filter).await.json().await.unwrap();
+    assert_eq!(answer["hits"][0]["title"], "The gate");
+    let other = json!({ "query": "report", "filter": { "metadata": { "case": "B-1" } } });
+    let answer: Value = client.post("/api/v1/search", &other).await.json().await.unwrap();
+    assert_eq!(answer["hits"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_no_longer_answers() {
+    let app = TestApp::start().await;
+    let client = app.client(Scopes::all()).await;
+    let collection = client.collection("harbour").await;
+    let kept = client.upload(collection, "kept.txt", files::TEXT).await;
+    let twin = client.upload(collection, "twin.txt", files::TEXT).await;
+    assert_eq!(twin.same_bytes, [kept.document_id]);
+    let gone = client.upload(collection, "gate.md", files::MARKDOWN).await;
+    app.idle().await;
+    for id in [gone.document_id, twin.document_id] {
+        assert_eq!(client.delete(&format!("/api/v1/documents/{id}")).await.status(), 204);
+        problem(client.delete(&format!("/api/v1/documents/{id}")).await, 404, "not_found").await;
+    }
+    for mode in [ModeBody::Hybrid, ModeBody::Lexical, ModeBody::Semantic] {
+        let names = found(&client, "gate dredger", mode).await;
+        assert_eq!(names, ["kept.txt"], "{mode:?}");
+    }
+    app.idle().await;
+    problem(client.get(&format!("/api/v1/versions/{}/original", gone.version_id)).await, 404, "not_found").await;
+    // Bytes that another document holds stay.
+    assert_eq!(client.get(&format!("/api/v1/versions/{}/original", kept.version_id)).await.status(), 200);
+    assert_eq!(app.database.number("select count(*) from carrel.original").await, 1);
+    assert_eq!(files_below(&app.store()), 1);
+
+    assert_eq!(client.delete(&format!("/api/v1/collections/{collection}")).await.status(), 204);
+    app.idle().await;
+    assert!(client.find("dredger").await.hits.is_empty());
+    assert_eq!(files_below(&app.store()), 0);
+}
+
+fn files_below(folder: &std::path::Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_join_without_gaps() {
+    let app = TestApp::start().await;
+    let client = app.client(Scopes::all()).await;
+    let collection = client.collection("harbour").await;
+    for number in 0..7 {
+        client.upload(collection, &format!("{number}.txt"), format!("Note {number} about the quay.")).await;
+        client.collection(&format!("c{number}")).await;
+    }
+    app.idle().await;
+    for (list, expected) in [
+        (format!("/api/v1/collections/{collection}/documents"), 7),
+        ("/api/v1/collections".to_owned(), 8),
+        ("/api/v1/jobs".to_owned(), 14),
+    ] {
+        let mut seen = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page: Value = client.read(&format!("{list}?limit=3{cursor}")).await;
+            seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            assert_eq!(page["items"].as_array().unwrap().len(), 3, "{list}");
+            cursor = format!("&cursor={next}");
+        }
+        let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
+        assert_eq!((seen.len(), distinct.len()), (expected, expected), "{list}");
+    }
+}

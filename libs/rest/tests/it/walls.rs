@@ -1,0 +1,181 @@
+//! Who may not: every operation of the OpenAPI document without a token, without scopes, and from another workspace.
+
+use crate::files;
+use carrel_domain::Scopes;
+use carrel_testkit::{Client, TestApp, problem};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What answers without a token. This list may only shrink.
+const ANONYMOUS: [&str; 5] = ["get_liveness", "get_readiness", "issue_token", "get_jwks", "get_authorization_server"];
+
+struct Operation {
+    name: String,
+    method: Method,
+    path: String,
+}
+
+/// Every operation that needs a token.
+fn operations() -> Vec<Operation> {
+    let document = serde_json::to_value(carrel_rest::openapi_document()).unwrap();
+    let mut found = Vec::new();
+    let mut anonymous = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap().to_owned();
+            if operation["security"] == json!([{}]) || operation["security"] == json!([]) {
+                anonymous.push(name);
+                continue;
+            }
+            let method = method.to_uppercase().parse().unwrap();
+            found.push(Operation { name, method, path: path.clone() });
+        }
+    }
+    anonymous.sort();
+    let mut expected = ANONYMOUS.map(str::to_owned);
+    expected.sort();
+    assert_eq!(anonymous, expected, "operations that need no token");
+    assert!(found.len() >= 20, "{} operations", found.len());
+    found
+}
+
+/// Gives the request a body that the operation accepts.
+fn with_body(name: &str, request: RequestBuilder) -> RequestBuilder {
+    match name {
+        "create_collection" => request.json(&json!({ "name": "taken by nobody" })),
+        "search" => request.json(&json!({ "query": "gate" })),
+        "ask" => request.json(&json!({ "question": "When does the gate close?" })),
+        "add_document" => {
+            request.multipart(Form::new().part("file", Part::bytes(files::TEXT.as_bytes()).file_name("a.txt")))
+        }
+        _ => request,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_operation_asks_for_a_token() {
+    let app = TestApp::start().await;
+    let forged = {
+        let token = app.client(Scopes::all()).await.token;
+        let (head, _) = token.rsplit_once('.').unwrap();
+        format!("Bearer {head}.{}", "A".repeat(86))
+    };
+    for operation in operations() {
+        let url = format!("{}{}", app.url, operation.path.replace("{id}", &Uuid::now_v7().to_string()));
+        let request = || with_body(&operation.name, app.http().request(operation.method.clone(), &url));
+        let answer = request().send().await.unwrap();
+        let challenge = answer.headers().get("www-authenticate").expect("a challenge (RFC 6750)").clone();
+        assert!(challenge.to_str().unwrap().starts_with("Bearer"), "{challenge:?}");
+        problem(answer, 401, "unauthenticated").await;
+        for header in ["Bearer garbage", "Bearer ", "Bearer", "Basic Y2FycmVsOmNhcnJlbA==", "", forged.as_str()] {
+            let answer = request().header("authorization", header).send().await.unwrap();
+            problem(answer, 401, "unauthenticated").await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_operation_asks_for_its_scope() {
+    let app = TestApp::start().await;
+    let nobody = app.client(Scopes::default()).await;
+    for operation in operations() {
+        let path = operation.path.replace("{id}", &Uuid::now_v7().to_string());
+        let request = with_body(&operation.name, nobody.request(operation.method.clone(), &path));
+        let refused = problem(request.send().await.unwrap(), 403, "scope_missing").await;
+        assert!(refused.detail.contains("scope"), "{}: {}", operation.name, refused.detail);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_scope_does_not_open_the_others() {
+    let app = TestApp::start().await;
+    let reader = app.client("documents:read".parse().unwrap()).await;
+    assert_eq!(reader.get("/api/v1/collections").await.status(), 200);
+    problem(reader.post("/api/v1/collections", &json!({ "name": "mine" })).await, 403, "scope_missing").await;
+    problem(reader.post("/api/v1/search", &json!({ "query": "gate" })).await, 403, "scope_missing").await;
+    problem(reader.get("/api/v1/jobs").await, 403, "scope_missing").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_only_writes_can_add_documents() {
+    let app = TestApp::start().await;
+    let collection = app.client(Scopes::all()).await.collection("inbox").await;
+    let writer = app.client("documents:write".parse().unwrap()).await;
+    writer.upload(collection, "minutes.txt", files::TEXT).await;
+    app.idle().await;
+}
+
+/// One id of every kind.
+async fn one_of_each(app: &TestApp, client: &Client) -> BTreeMap<&'static str, Uuid> {
+    let collection = client.collection("harbour").await;
+    let uploaded = client.upload(collection, "gate.md", files::MARKDOWN).await;
+    app.idle().await;
+    let run = client.ask("When does the lock gate close?").await;
+    app.idle().await;
+    BTreeMap::from([
+        ("collections", collection),
+        ("documents", uploaded.document_id.0),
+        ("versions", uploaded.version_id.0),
+        ("jobs", uploaded.job_id.unwrap().0),
+        ("research", run),
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_belongs_to_others_looks_like_what_is_not_there() {
+    let app = TestApp::start().await;
+    let owner = app.client(Scopes::all()).await;
+    let stranger = app.stranger().await;
+    let ids = one_of_each(&app, &owner).await;
+    let mut tried = 0;
+    for operation in operations() {
+        if !operation.path.contains("{id}") {
+            continue;
+        }
+        let kind = operation.path.split('/').nth(3).unwrap();
+        let mut answers = Vec::new();
+        for id in [ids[kind], Uuid::now_v7()] {
+            let path = operation.path.replace("{id}", &id.to_string());
+            let request = with_body(&operation.name, stranger.request(operation.method.clone(), &path));
+            let mut body = problem(request.send().await.unwrap(), 404, "not_found").await;
+            body.request_id = String::new();
+            answers.push(serde_json::to_value(body).unwrap());
+        }
+        assert_eq!(answers[0], answers[1], "{}: the two differ", operation.name);
+        tried += 1;
+    }
+    assert!(tried >= 15, "{tried} operations take an id");
+    // Nothing happened to what the stranger aimed at.
+    for (kind, id) in &ids {
+        assert_eq!(owner.get(&format!("/api/v1/{kind}/{id}")).await.status(), 200, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_cannot_reach_into_another_workspace() {
+    let app = TestApp::start().await;
+    let owner = app.client(Scopes::all()).await;
+    let stranger = app.stranger().await;
+    let ids = one_of_each(&app, &owner).await;
+    let collection = ids["collections"];
+    for id in [collection, Uuid::now_v7()] {
+        let answer = stranger.post("/api/v1/search", &json!({ "query": "gate", "collections": [id] })).await;
+        problem(answer, 404, "not_found").await;
+        let question = json!({ "question": "When does the gate close?", "collections": [id] });
+        problem(stranger.post("/api/v1/research", &question).await, 404, "not_found").await;
+    }
+    assert!(stranger.find("lock gate").await.hits.is_empty());
+    let filtered = json!({ "query": "gate", "filter": { "documents": [ids["documents"]] } });
+    let answer: Value = stranger.post("/api/v1/search", &filtered).await.json().await.unwrap();
+    assert_eq!(answer["hits"], json!([]));
+    for list in ["collections", "jobs", "research"] {
+        let page: Value = stranger.read(&format!("/api/v1/{list}")).await;
+        assert_eq!(page["items"], json!([]), "{list}");
+    }
+    let version = ids["versions"];
+    let page: Value = stranger.read(&format!("/api/v1/jobs?version_id={version}")).await;
+    assert_eq!(page["items"], json!([]));
+}
