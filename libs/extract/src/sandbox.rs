@@ -35,8 +35,10 @@ pub struct SandboxConfig {
 impl SandboxConfig {
     /// Defaults for a given program: 60 seconds of time, 1 GiB of memory.
     pub fn for_program(program: impl Into<PathBuf>) -> Self {
+        let program = program.into();
         Self {
-            program: program.into(),
+            // The child runs in a folder of its own, from which a relative path leads nowhere.
+            program: std::path::absolute(&program).unwrap_or(program),
             wall: Duration::from_mins(1),
             cpu_seconds: 60,
             memory_bytes: 1 << 30,
@@ -49,9 +51,13 @@ impl SandboxConfig {
     /// # Errors
     /// [`ExtractError::Sandbox`] when the path of the running program cannot be told.
     pub fn for_current_program() -> Result<Self, ExtractError> {
-        std::env::current_exe()
-            .map(Self::for_program)
-            .map_err(|error| failure("the running program has no path", &error))
+        // The link leads to the program that runs, even when an upgrade has replaced its file.
+        let link = Path::new("/proc/self/exe");
+        if link.exists() {
+            return Ok(Self::for_program(link));
+        }
+        let program = std::env::current_exe().map_err(|error| failure("the running program has no path", &error))?;
+        Ok(Self::for_program(program))
     }
 }
 

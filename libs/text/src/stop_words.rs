@@ -36,7 +36,7 @@ fn load(code: &str) -> HashSet<String> {
     }
     words.remove("");
     if code == "en" {
-        // These words end in "'s" or ask for a kind of thing; none of them is in the list.
+        // Auxiliaries and the like that the list lacks; measured to help questions find their passages.
         words.extend(["us", "would", "could", "may", "might", "must", "shall", "upon", "also"].map(str::to_owned));
     }
     words

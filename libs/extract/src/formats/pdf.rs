@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use carrel_domain::text::Rendition;
 use layout::Block;
 use pdf_oxide::{Destination, OutlineItem, PdfDocument};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Most bookmarks that become sections.
@@ -18,8 +18,8 @@ const MAX_BOOKMARKS: usize = 2000;
 /// PDF with text in it.
 ///
 /// Keeps the text of every page in reading order (as pages), the rows of tables (cells divided by ` | `), and as
-/// sections the bookmarks that are found on their page, or else the lines set as headings. Drops pictures, annotations, forms' values, attachments and all active content, which is never run.
-/// A page whose text looks wrong (unmapped glyphs, right-to-left or East Asian writing) is read by `pdftotext`
+/// sections the bookmarks that are found on their page, or else the lines set as headings. The values of a form
+/// follow its page. Drops pictures, comments, attachments and all active content, which is never run. A page whose text looks wrong (unmapped glyphs, right-to-left or East Asian writing) is read by `pdftotext`
 /// where that is installed. Pages that are pictures are named in a warning; when all are, it is
 /// [`ExtractError::NeedsOcr`].
 pub(super) struct Pdf;
@@ -154,10 +154,13 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
     if count as u64 > u64::from(limits.pages) {
         return Err(ExtractError::TooLarge { what: "the number of pages".into(), limit: limits.pages.into() });
     }
+    let has_form = guarded(|| document.catalog()).is_ok_and(|catalog| {
+        catalog.is_ok_and(|c| c.as_dict().is_some_and(|entries| entries.contains_key("AcroForm")))
+    });
     let mut pages = Pages::default();
     let mut bytes_read = 0;
     for index in 0..count {
-        let page = guarded(|| read_page(&document, index)).ok().flatten();
+        let page = guarded(|| read_page(&document, index, has_form)).ok().flatten();
         pages.failed += usize::from(page.is_none());
         let page = page.unwrap_or_default();
         bytes_read += page.bytes();
@@ -175,14 +178,33 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
 }
 
 /// The blocks of a page; `None` when it cannot be read.
-fn read_page(document: &PdfDocument, index: usize) -> Option<Page> {
+fn read_page(document: &PdfDocument, index: usize, has_form: bool) -> Option<Page> {
     let spans = document.extract_spans(index).ok()?;
     let turned = document.get_page_rotation(index).is_ok_and(|rotation| rotation != 0);
     // The library knows more of turned pages and of right-to-left and vertical writing than our layout does.
     if turned || is_other_order(spans.iter().map(|span| span.text.as_str())) {
         return document.extract_text(index).ok().map(Page::of_text);
     }
-    Some(Page { blocks: layout::blocks(&spans) })
+    let mut page = Page { blocks: layout::blocks(&spans) };
+    if has_form || page.is_blank() {
+        add_what_is_missing(&mut page, &document.extract_text(index).ok()?);
+    }
+    Some(page)
+}
+
+/// Adds the lines of the library's own reading whose words ours lacks: the values of forms stand in none of the
+/// pieces.
+fn add_what_is_missing(page: &mut Page, text: &str) {
+    let words = |text: &str| text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect::<Vec<_>>();
+    let known: HashSet<String> = page.blocks.iter().flat_map(|block| words(&block.text)).collect();
+    let is_missing = |line: &&str| {
+        let words: Vec<String> = words(line).into_iter().filter(|word| !word.is_empty()).collect();
+        words.iter().filter(|word| !known.contains(*word)).count() * 2 > words.len()
+    };
+    let missing: Vec<&str> = text.lines().filter(is_missing).collect();
+    if !missing.is_empty() {
+        page.blocks.push(Block { text: missing.join("\n"), heading: None, tight: false });
+    }
 }
 
 /// Lines that look like headings on several pages are the pages' headers.
@@ -360,5 +382,18 @@ fn kind_of(error: &pdf_oxide::Error) -> &'static str {
             "objects refer to each other in circles"
         }
         _ => "its structure is invalid",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Page, add_what_is_missing};
+
+    #[test]
+    fn the_values_of_a_form_are_added_once() {
+        let mut page = Page::of_text("Name of applicant\nCity".into());
+        add_what_is_missing(&mut page, "Name of applicant Ada Lovelace\nAugusta King\n\ncity");
+        let texts: Vec<&str> = page.blocks.iter().map(|block| block.text.as_str()).collect();
+        assert_eq!(texts, ["Name of applicant\nCity", "Augusta King"]);
     }
 }
