@@ -139,3 +139,16 @@ pub(crate) fn check_name(field: &'static str, text: &str, longest: usize) -> Res
     }
     Ok(())
 }
+
+/// PostgreSQL keeps no NUL, neither in a field's name nor in its value.
+pub(crate) fn holds_nul(fields: &serde_json::Map<String, serde_json::Value>) -> bool {
+    fn in_value(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::String(text) => text.contains('\0'),
+            serde_json::Value::Array(values) => values.iter().any(in_value),
+            serde_json::Value::Object(fields) => holds_nul(fields),
+            _ => false,
+        }
+    }
+    fields.iter().any(|(name, value)| name.contains('\0') || in_value(value))
+}

@@ -1,6 +1,6 @@
 //! Documents and their versions.
 
-use crate::collections::{check_name, micros};
+use crate::collections::{check_name, holds_nul, micros};
 use crate::error::invalid;
 use crate::kinds::ExtractDocument;
 use crate::{CursorKey, Listing, OperationError, Operations, Resource};
@@ -49,6 +49,12 @@ pub struct Uploaded {
 }
 
 impl Operations {
+    /// Refuses an upload before its bytes have travelled.
+    pub async fn expect_upload(&self, context: &OperationContext, id: CollectionId) -> Result<(), OperationError> {
+        context.require(Scope::DocumentsWrite)?;
+        self.find_collection(context, id).await
+    }
+
     /// Takes bytes into staging, before it is known where they belong; memory stays bounded, whatever their size.
     pub async fn stage_upload<E: std::fmt::Display>(
         &self,
@@ -79,9 +85,7 @@ impl Operations {
         staged: Staged,
     ) -> Result<Uploaded, OperationError> {
         let result = self.try_add_document(context, upload, &staged).await;
-        if !matches!(&result, Ok(uploaded) if uploaded.job.is_some()) {
-            self.discard_upload(&staged).await;
-        }
+        self.discard_upload(&staged).await;
         result
     }
 
@@ -96,28 +100,55 @@ impl Operations {
             return Err(OperationError::EmptyFile);
         }
         let new = self.new_version(context, upload, staged)?;
-        // Nothing is moved for a collection that is not there, nor for bytes that are known.
-        let mut transaction = self.database.begin(context.workspace).await?;
-        if collections::get(&mut transaction, upload.collection).await?.is_none() {
-            return Err(OperationError::NotFound(Resource::Collection));
+        // Nothing is copied for a collection that is not there.
+        self.find_collection(context, upload.collection).await?;
+        let result = self.keep_and_store(context, new, staged).await;
+        if result.is_err()
+            && let Err(error) = self.give_back(context, staged.digests.sha256).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an original may be left without a version");
         }
-        drop(transaction);
-        self.originals.keep(context.workspace, staged).await?;
+        result
+    }
 
-        let mut attempts = 0;
-        loop {
+    /// Bytes may be copied to their place only while no release of the same bytes is on its way, and count only if none
+    /// came in between. So the original is announced, then copied, then found to be the one that was announced.
+    async fn keep_and_store(
+        &self,
+        context: &OperationContext,
+        new: NewVersion,
+        staged: &Staged,
+    ) -> Result<Uploaded, OperationError> {
+        for _ in 0..50 {
             let mut transaction = self.database.begin(context.workspace).await?;
-            if originals::register(&mut transaction, &staged.digests, staged.size, new.now).await? {
-                return self.store_version(transaction, context, new).await;
+            let announced = originals::register(&mut transaction, &staged.digests, staged.size, new.now).await?;
+            transaction.commit().await?;
+            if announced.is_some() {
+                self.originals.keep(context.workspace, staged).await?;
+                let mut transaction = self.database.begin(context.workspace).await?;
+                if originals::hold(&mut transaction, staged.digests.sha256).await? == announced {
+                    return self.store_version(transaction, context, new).await;
+                }
+                transaction.rollback().await?;
             }
-            transaction.rollback().await?;
             // The same bytes are being removed at this moment; their release takes milliseconds.
-            attempts += 1;
-            if attempts > 50 {
-                return Err(OperationError::Internal("an original stays in release".to_owned()));
-            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        Err(OperationError::Internal("an original stays in release".to_owned()))
+    }
+
+    /// Lets an original go that was kept for a version that could not be stored, unless another version has it.
+    async fn give_back(&self, context: &OperationContext, sha256: Digest) -> Result<(), OperationError> {
+        let mut transaction = self.database.begin(context.workspace).await?;
+        self.release_originals(&mut transaction, context, &[sha256.0.to_vec()]).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn find_collection(&self, context: &OperationContext, id: CollectionId) -> Result<(), OperationError> {
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let found = collections::get(&mut transaction, id).await?;
+        found.map(|_| ()).ok_or(OperationError::NotFound(Resource::Collection))
     }
 
     async fn store_version(
@@ -166,10 +197,11 @@ impl Operations {
         if let Some(title) = &upload.title {
             check_name("title", title, 1_024)?;
         }
-        if let Some(metadata) = &upload.metadata
-            && serde_json::to_string(metadata).map_or(usize::MAX, |text| text.len()) > 16_384
-        {
-            return invalid("metadata", "must have at most 16 KiB of JSON");
+        if let Some(metadata) = &upload.metadata {
+            let length = serde_json::to_string(metadata).map_or(usize::MAX, |text| text.len());
+            if length > 16_384 || holds_nul(metadata) {
+                return invalid("metadata", "must have at most 16 KiB of JSON and no NUL");
+            }
         }
         Ok(NewVersion {
             version: self.new_id(),

@@ -436,12 +436,14 @@ pub async fn rendition_slice(
     id: VersionId,
     span: Span,
 ) -> Result<Option<(String, u32)>, StorageError> {
+    // Positions count from one in SQL, so the last of them must stay free.
+    let start = span.start.min(i32::MAX.unsigned_abs() - 1);
     let row = sqlx::query!(
         r#"select substring(text from $2::int + 1 for $3::int) as "part!", characters
            from carrel.rendition
            where version_id = $1"#,
         id.0,
-        span.start.cast_signed(),
+        start.cast_signed(),
         span.len().cast_signed()
     )
     .fetch_optional(transaction.connection())

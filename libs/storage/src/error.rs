@@ -21,6 +21,9 @@ pub enum StorageError {
     /// The statement took longer than it may.
     #[error("the statement exceeded its time limit")]
     TimedOut(#[source] sqlx::Error),
+    /// A value holds what the database cannot keep.
+    #[error("a value cannot be kept: text with NUL, or a time before the year -4712")]
+    Unrepresentable(#[source] sqlx::Error),
     /// A migration failed.
     #[error("the schema could not be migrated")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -79,6 +82,8 @@ impl From<sqlx::Error> for StorageError {
                 Some(code) if code.starts_with("08") => Self::Unavailable(error),
                 Some("57014") => Self::TimedOut(error),
                 Some("40001" | "40P01" | "55P03") => Self::Conflict(error),
+                // Character not in repertoire, untranslatable character, field overflow of a time.
+                Some("22021" | "22P05" | "22008") => Self::Unrepresentable(error),
                 Some(code) if code.starts_with("23") => {
                     let constraint = database.constraint().unwrap_or("unnamed").to_owned();
                     Self::Constraint { constraint, source: error }

@@ -107,9 +107,9 @@ impl OriginalStore {
         Ok(Staged { path, digests, size })
     }
 
-    /// Moves staged bytes to their content address. Doing it again with the same bytes changes nothing.
+    /// Copies staged bytes to their content address. Doing it again with the same bytes changes nothing.
     pub async fn keep(&self, workspace: WorkspaceId, staged: &Staged) -> Result<(), StorageError> {
-        self.objects.rename(&staged.path, &address(workspace, staged.digests.sha256)).await?;
+        self.objects.copy(&staged.path, &address(workspace, staged.digests.sha256)).await?;
         Ok(())
     }
 
@@ -186,20 +186,20 @@ fn address(workspace: WorkspaceId, sha256: Digest) -> Path {
     Path::from(format!("originals/{workspace}/{}/{name}", &name[..2]))
 }
 
-/// Notes that the bytes exist, so that versions can refer to them. `false` when they are being released at this moment:
-/// put them in place again and try again.
+/// Announces that the bytes belong here, and answers since when they do; `None` while they are being released. A row
+/// that is still of the same time was never gone in between, and neither were bytes that were put in place since.
 pub async fn register(
     transaction: &mut Transaction,
     digests: &Digests,
     size: u64,
     now: DateTime<Utc>,
-) -> Result<bool, StorageError> {
+) -> Result<Option<DateTime<Utc>>, StorageError> {
     let workspace = transaction.workspace();
-    let row = sqlx::query!(
+    let since = sqlx::query_scalar!(
         "insert into carrel.original as o (workspace_id, sha256, blake3, size, created_at)
          values ($1, $2, $3, $4, $5)
          on conflict (workspace_id, sha256) do update set size = excluded.size where not o.releasing
-         returning size",
+         returning created_at",
         workspace.0,
         &digests.sha256.0[..],
         &digests.blake3.0[..],
@@ -208,7 +208,19 @@ pub async fn register(
     )
     .fetch_optional(transaction.connection())
     .await?;
-    Ok(row.is_some())
+    Ok(since)
+}
+
+/// Keeps an original from being released until the end of the transaction, and answers since when it is here; `None`
+/// when it is not, or is being released.
+pub async fn hold(transaction: &mut Transaction, sha256: Digest) -> Result<Option<DateTime<Utc>>, StorageError> {
+    let since = sqlx::query_scalar!(
+        "select created_at from carrel.original where sha256 = $1 and not releasing for update",
+        &sha256.0[..]
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    Ok(since)
 }
 
 /// Marks an original that no version refers to as being released; `false` when one does, or there is none.

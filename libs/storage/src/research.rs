@@ -447,6 +447,11 @@ pub async fn announce(
     kind: &str,
     payload: Value,
 ) -> Result<(), StorageError> {
+    // Numbers are given before the commit. Whoever has seen a number must never miss a smaller one that is committed
+    // later, so events of a run wait for each other.
+    sqlx::query!("select 1 as locked from carrel.research_run where id = $1 for no key update", run.0)
+        .fetch_optional(transaction.connection())
+        .await?;
     let workspace = transaction.workspace();
     sqlx::query!(
         "insert into carrel.research_event (workspace_id, run_id, kind, payload) values ($1, $2, $3, $4)",
