@@ -1,5 +1,6 @@
 //! Search.
 
+use crate::collections::holds_nul;
 use crate::error::invalid;
 use crate::{OperationError, Operations, Resource};
 use carrel_domain::search::{Filter, Hit, SearchMode};
@@ -81,7 +82,7 @@ impl Operations {
             return invalid("filter", "lists at most 1,000 documents, 100 languages and 100 media types");
         }
         let metadata = serde_json::to_string(&filter.metadata).unwrap_or_default();
-        if metadata.len() > 16_384 || metadata.contains("\\u0000") {
+        if metadata.len() > 16_384 || holds_nul(&filter.metadata) {
             return invalid("filter.metadata", "must have at most 16 KiB of JSON and no NUL");
         }
         Ok(())
@@ -128,7 +129,8 @@ impl Operations {
             },
         )
         .await?;
-        if (found.collections as usize) < request.collections.len() {
+        let named: std::collections::BTreeSet<_> = request.collections.iter().collect();
+        if (found.collections as usize) < named.len() {
             return Err(OperationError::NotFound(Resource::Collection));
         }
         // Semantic hits are highlighted too.
