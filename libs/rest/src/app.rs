@@ -82,8 +82,7 @@ pub(crate) fn routes() -> (OpenApiRouter<App>, OpenApiRouter<App>, OpenApiRouter
         .routes(routes!(jobs::retry))
         .routes(routes!(jobs::cancel));
     let uploads = OpenApiRouter::new().routes(routes!(documents::upload, documents::list));
-    let streams =
-        OpenApiRouter::new().routes(routes!(versions::original)).routes(routes!(research::events));
+    let streams = OpenApiRouter::new().routes(routes!(versions::original)).routes(routes!(research::events));
     (quick, uploads, streams)
 }
 

@@ -59,10 +59,8 @@ pub(crate) async fn list(
     Caller(context): Caller,
     Query(query): Query<CollectionsQuery>,
 ) -> Result<axum::Json<Page<CollectionBody>>, Problem> {
-    let listing = app
-        .operations
-        .list_collections(&context, query.name.as_deref(), query.cursor.as_deref(), query.limit)
-        .await?;
+    let listing =
+        app.operations.list_collections(&context, query.name.as_deref(), query.cursor.as_deref(), query.limit).await?;
     Ok(axum::Json(convert::page(listing, convert::collection)))
 }
 

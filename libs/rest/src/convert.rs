@@ -268,7 +268,9 @@ fn wait(wait: Wait) -> WaitBody {
         Wait::NoWorkerForKind => {
             ("no_worker_for_kind", "The live workers do not know its kind; they may be older than the API.".to_owned())
         }
-        Wait::InLine { ahead } => ("in_line", format!("It can start as soon as a worker is free; {ahead} stand before it.")),
+        Wait::InLine { ahead } => {
+            ("in_line", format!("It can start as soon as a worker is free; {ahead} stand before it."))
+        }
         Wait::RunningOn { worker, host, since, .. } => {
             let worker = worker.map_or_else(|| "a worker".to_owned(), |id| format!("worker {id}"));
             let host = host.map(|host| format!(" on {host}")).unwrap_or_default();

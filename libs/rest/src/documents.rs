@@ -20,6 +20,8 @@ use utoipa::IntoParams;
 
 /// Bytes of a text field of an upload.
 const FIELD_BYTES: usize = 64 << 10;
+/// States of a version.
+const STATES: [&str; 4] = ["received", "extracted", "searchable", "failed"];
 
 /// Which page of documents.
 #[derive(Deserialize, IntoParams)]
@@ -75,10 +77,9 @@ pub(crate) async fn upload(
     headers: HeaderMap,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
-    let multipart =
-        multipart.map_err(|rejection| Problem::new(MALFORMED_MULTIPART, rejection.body_text()))?;
+    let multipart = multipart.map_err(|rejection| Problem::new(MALFORMED_MULTIPART, rejection.body_text()))?;
     // Refused before a gigabyte has travelled.
-    app.operations.get_collection(&context, collection).await?;
+    app.operations.expect_upload(&context, collection).await?;
     let (upload, staged) = receive(&app, &context, collection, multipart).await?;
     let fields = serde_json::to_vec(&(&upload.file_name, &upload.external_id, &upload.title, &upload.metadata))
         .unwrap_or_default();
@@ -183,11 +184,12 @@ pub(crate) async fn list(
 ) -> Result<axum::Json<Page<DocumentBody>>, Problem> {
     let sha256 = query.sha256.as_deref().map(Digest::parse).transpose();
     let sha256 = sha256.map_err(|error| Problem::new(INVALID_PARAMETER, format!("sha256: {error}")))?;
+    if let Some(state) = query.state.as_deref().filter(|state| !STATES.contains(state)) {
+        return Err(Problem::new(INVALID_PARAMETER, format!("state: {state:?} is no state of a version")));
+    }
     let filter = DocumentFilter { external_id: query.external_id, state: query.state, sha256 };
-    let listing = app
-        .operations
-        .list_documents(&context, collection, &filter, query.cursor.as_deref(), query.limit)
-        .await?;
+    let listing =
+        app.operations.list_documents(&context, collection, &filter, query.cursor.as_deref(), query.limit).await?;
     Ok(axum::Json(convert::page(listing, convert::document)))
 }
 

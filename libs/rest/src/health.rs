@@ -57,7 +57,6 @@ pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<HealthBod
         .into_iter()
         .map(|(name, result)| (name, result.err().unwrap_or_else(|| "pass".to_owned())))
         .collect();
-    let (status, word) =
-        if failed { (StatusCode::SERVICE_UNAVAILABLE, "fail") } else { (StatusCode::OK, "pass") };
+    let (status, word) = if failed { (StatusCode::SERVICE_UNAVAILABLE, "fail") } else { (StatusCode::OK, "pass") };
     (status, Json(HealthBody { status: word, checks }))
 }

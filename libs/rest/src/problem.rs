@@ -201,6 +201,7 @@ fn storage_problem(error: &StorageError) -> Problem {
         StorageError::Conflict(_) => Problem::new(CONFLICT, error.to_string()),
         StorageError::TimedOut(_) => fault(TIMED_OUT, error),
         StorageError::Store(_) => fault(STORE_UNAVAILABLE, error),
+        StorageError::Unrepresentable(_) => Problem::new(INVALID_VALUE, error.to_string()),
         _ => fault(INTERNAL, error),
     }
 }

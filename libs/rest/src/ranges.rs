@@ -3,6 +3,7 @@
 use crate::problem::{Problem, RANGE_NOT_SATISFIABLE};
 use axum::http::header::{CONTENT_RANGE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use axum::http::{HeaderMap, HeaderValue};
+use http_range_header::{EndPosition, StartPosition, SyntacticallyCorrectRange};
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -29,6 +30,19 @@ pub(crate) fn requested(headers: &HeaderMap, etag: &str, size: u64) -> Result<Pa
         return Ok(Part::Whole);
     }
     let Ok(parsed) = http_range_header::parse_range_header(header) else { return Ok(Part::Whole) };
+    match parsed.ranges.as_slice() {
+        // The last so many bytes of fewer are all of them (RFC 9110 section 14.1.3).
+        [SyntacticallyCorrectRange { start: StartPosition::FromLast(length), .. }] if *length > size && size > 0 => {
+            return Ok(Part::Range(0..size));
+        }
+        // A range that ends before it begins is none (section 14.1.1).
+        [SyntacticallyCorrectRange { start: StartPosition::Index(first), end: EndPosition::Index(last) }]
+            if last < first =>
+        {
+            return Ok(Part::Whole);
+        }
+        _ => {}
+    }
     match parsed.validate(size) {
         Ok(ranges) => match ranges.as_slice() {
             [range] => Ok(Part::Range(*range.start()..range.end() + 1)),
@@ -76,7 +90,9 @@ mod tests {
         assert_eq!(requested(&range("bytes=0-9"), "e", 100).unwrap(), Part::Range(0..10));
         assert_eq!(requested(&range("bytes=90-"), "e", 100).unwrap(), Part::Range(90..100));
         assert_eq!(requested(&range("bytes=-5"), "e", 100).unwrap(), Part::Range(95..100));
+        assert_eq!(requested(&range("bytes=-500"), "e", 100).unwrap(), Part::Range(0..100));
         assert_eq!(requested(&range("bytes=0-9,20-29"), "e", 100).unwrap(), Part::Whole);
+        assert_eq!(requested(&range("bytes=9-1"), "e", 100).unwrap(), Part::Whole);
         assert_eq!(requested(&range("lines=1-2"), "e", 100).unwrap(), Part::Whole);
         assert!(requested(&range("bytes=100-"), "e", 100).is_err());
     }

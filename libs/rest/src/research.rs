@@ -56,11 +56,8 @@ pub(crate) async fn ask(
     Json(body): Json<QuestionBody>,
 ) -> Result<Response, Problem> {
     let fields = serde_json::to_vec(&body).unwrap_or_default();
-    let question = Question {
-        question: body.question,
-        collections: body.collections,
-        filter: convert::filter(body.filter)?,
-    };
+    let question =
+        Question { question: body.question, collections: body.collections, filter: convert::filter(body.filter)? };
     once(&app, &context, &headers, &[b"research", &fields], async || {
         Ok((StatusCode::ACCEPTED, convert::run(app.operations.ask(&context, &question).await?)))
     })
@@ -204,8 +201,7 @@ impl Watch {
         let mut out = Vec::with_capacity(events.len());
         for event in events {
             self.seen = event.seq;
-            let body =
-                RunEventBody { seq: event.seq, at: event.at, kind: event.kind.clone(), payload: event.payload };
+            let body = RunEventBody { seq: event.seq, at: event.at, kind: event.kind.clone(), payload: event.payload };
             let text = serde_json::to_string(&body).unwrap_or_default();
             out.push(Event::default().id(event.seq.to_string()).event(event.kind).data(text));
         }

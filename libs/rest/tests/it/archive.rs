@@ -56,7 +56,8 @@ async fn a_hit_points_at_its_words() {
     let answer = client.find("when does the gate close").await;
     let hit = &answer.hits[0];
     let (start, end) = (hit.passage.span.start, hit.passage.span.end);
-    let text: TextBody = client.read(&format!("/api/v1/versions/{}/text?start={start}&end={end}", hit.version_id)).await;
+    let text: TextBody =
+        client.read(&format!("/api/v1/versions/{}/text?start={start}&end={end}", hit.version_id)).await;
     assert_eq!(text.text, hit.passage.text);
     assert_eq!(text.span, hit.passage.span);
     assert!(!hit.snippet.highlights.is_empty());
@@ -80,7 +81,8 @@ async fn a_new_version_takes_the_place_of_the_old_one() {
     assert_eq!(again.outcome, UploadOutcome::Unchanged);
     assert_eq!((again.version_id, again.job_id), (first.version_id, None));
 
-    let second = client.upload(collection, "gate.txt", "The lock gate closes in sixty seconds, says the bulletin.").await;
+    let second =
+        client.upload(collection, "gate.txt", "The lock gate closes in sixty seconds, says the bulletin.").await;
     assert_eq!(second.outcome, UploadOutcome::Revised);
     assert_eq!(second.document_id, first.document_id);
     app.idle().await;

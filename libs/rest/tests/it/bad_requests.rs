@@ -52,7 +52,8 @@ async fn bodies_that_are_not_as_described() {
     }
     let request = client.request(Method::POST, "/api/v1/collections").header("content-type", "application/json");
     problem(request.body(b"{\"name\":\"\xff\xfe\"}".to_vec()).send().await.unwrap(), 400, "malformed_body").await;
-    let deep = format!("{{\"query\":\"a\",\"filter\":{{\"metadata\":{}1{}}}}}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
+    let deep =
+        format!("{{\"query\":\"a\",\"filter\":{{\"metadata\":{}1{}}}}}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
     let request = client.request(Method::POST, "/api/v1/search").header("content-type", "application/json");
     problem(request.body(deep).send().await.unwrap(), 400, "malformed_body").await;
     still_works(&app, &client).await;
@@ -237,7 +238,8 @@ async fn wrong_methods_types_sizes_and_addresses() {
     ] {
         problem(client.request(method, path).send().await.unwrap(), 404, "not_found").await;
     }
-    for media_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("multipart/form-data")] {
+    for media_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("multipart/form-data")]
+    {
         for path in ["/api/v1/collections", "/api/v1/search", "/api/v1/research"] {
             let mut request = client.request(Method::POST, path).body("{\"name\":\"a\"}");
             if let Some(media_type) = media_type {

@@ -14,8 +14,7 @@ pub(crate) const TEXT: &str = "Minutes of the dredging committee.\n\nThe dredger
 
 /// A Word document of these paragraphs, as small as it can be.
 pub(crate) fn docx(paragraphs: &[&str]) -> Vec<u8> {
-    let body: String =
-        paragraphs.iter().map(|text| format!("<w:p><w:r><w:t>{text}</w:t></w:r></w:p>")).collect();
+    let body: String = paragraphs.iter().map(|text| format!("<w:p><w:r><w:t>{text}</w:t></w:r></w:p>")).collect();
     let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><w:document \
          xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"><w:body>{body}</w:body></w:document>"

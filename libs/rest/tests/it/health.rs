@@ -11,7 +11,8 @@ async fn ready(app: &TestApp) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_names_what_fails() {
     let app = TestApp::start().await;
-    let (status, body) = until("everything answers", async || Some(ready(&app).await).filter(|(status, _)| *status == 200)).await;
+    let (status, body) =
+        until("everything answers", async || Some(ready(&app).await).filter(|(status, _)| *status == 200)).await;
     assert_eq!((status, &body["status"]), (200, &"pass".into()));
     for name in ["database", "store", "queue"] {
         assert_eq!(body["checks"][name], "pass", "{name}");

@@ -72,8 +72,8 @@ async fn ranges_are_honoured() {
         assert_eq!(answer.headers()["content-range"], expected.as_str(), "{range}");
         assert_eq!(answer.bytes().await.unwrap(), &BYTES[part], "{range}");
     }
-    for range in ["bytes=1000-", "bytes=83-90", "bytes=-0"] {
-        let answer = get(&client, &path, &[("range", range)]).await;
+    for range in ["bytes=1000-".to_owned(), format!("bytes={size}-{}", size + 7)] {
+        let answer = get(&client, &path, &[("range", &range)]).await;
         assert_eq!(answer.headers()["content-range"], format!("bytes */{size}").as_str(), "{range}");
         problem(answer, 416, "range_not_satisfiable").await;
     }

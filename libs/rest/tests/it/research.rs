@@ -85,7 +85,8 @@ async fn a_report_that_does_not_stand_yet_says_so() {
     let client = app.client(Scopes::all()).await;
     let id = client.ask("When does the gate close?").await;
     for format in ["md", "json"] {
-        let refused = problem(client.get(&format!("/api/v1/research/{id}/report.{format}")).await, 404, "not_ready_yet").await;
+        let refused =
+            problem(client.get(&format!("/api/v1/research/{id}/report.{format}")).await, 404, "not_ready_yet").await;
         assert!(refused.retryable);
     }
     let collection = client.collection("harbour").await;

@@ -31,7 +31,10 @@ async fn a_client_gets_a_token_by_form_or_by_basic() {
     let grant = ("grant_type", "client_credentials");
     let answer = token(&app, &[grant, ("client_id", &id), ("client_secret", &secret)]).await;
     assert_eq!(answer.status(), 200);
-    assert_eq!((&answer.headers()["cache-control"], &answer.headers()["pragma"]), (&"no-store".parse().unwrap(), &"no-cache".parse().unwrap()));
+    assert_eq!(
+        (&answer.headers()["cache-control"], &answer.headers()["pragma"]),
+        (&"no-store".parse().unwrap(), &"no-cache".parse().unwrap())
+    );
     let body: Value = answer.json().await.unwrap();
     assert_eq!((&body["token_type"], &body["expires_in"]), (&"Bearer".into(), &3_600.into()));
     assert_eq!(body["scope"], "documents:read search");
@@ -46,7 +49,8 @@ async fn a_client_gets_a_token_by_form_or_by_basic() {
         .unwrap();
     let narrow: Value = narrow.json().await.unwrap();
     assert_eq!(narrow["scope"], "search");
-    let listed = app.http().get(format!("{}/api/v1/collections", app.url)).bearer_auth(narrow["access_token"].as_str().unwrap());
+    let listed =
+        app.http().get(format!("{}/api/v1/collections", app.url)).bearer_auth(narrow["access_token"].as_str().unwrap());
     assert_eq!(listed.send().await.unwrap().status(), 403);
 }
 
@@ -81,8 +85,11 @@ async fn what_is_wrong_is_refused_in_the_words_of_the_standard() {
     }
     refused(token(&app, &[grant]).await, 401, "invalid_client").await;
     refused(token(&app, &[grant, ("client_id", &id)]).await, 401, "invalid_client").await;
-    for header in [format!("Basic {}", STANDARD.encode(format!("{id}:wrong"))), "Basic %%%".to_owned(), "Basic".to_owned()] {
-        let request = app.http().post(format!("{}/oauth/token", app.url)).header("authorization", header).form(&[grant]);
+    for header in
+        [format!("Basic {}", STANDARD.encode(format!("{id}:wrong"))), "Basic %%%".to_owned(), "Basic".to_owned()]
+    {
+        let request =
+            app.http().post(format!("{}/oauth/token", app.url)).header("authorization", header).form(&[grant]);
         refused(request.send().await.unwrap(), 401, "invalid_client").await;
     }
     let url = format!("{}/oauth/token", app.url);
