@@ -107,7 +107,7 @@ pub(crate) async fn remote_embedder(settings: &Settings) -> Result<Arc<dyn Embed
     let space = builtin_space(precision)?;
     let mut options = RemoteOptions::new(&settings.ai.base_url(), &space.model, space.dimension);
     options.space = space;
-    Ok(Arc::new(CachedEmbedder::new(OpenAiEmbedder::new(options)?, QUERY_CACHE)))
+    Ok(Arc::new(CachedEmbedder::new(OpenAiEmbedder::for_carrel(options)?, QUERY_CACHE)))
 }
 
 /// What carrel-ai says of the built-in model's vectors; the client refuses an answer from another space.
