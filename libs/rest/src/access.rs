@@ -44,18 +44,30 @@ pub(crate) async fn issue_token(
     headers: HeaderMap,
     form: Result<Form<TokenForm>, FormRejection>,
 ) -> Response {
+    let used_basic = headers.get(AUTHORIZATION).is_some();
+    let scheme = if used_basic { r#"Basic realm="carrel""# } else { r#"Bearer realm="carrel""# };
     let Ok(Form(form)) = form else {
-        return refused(StatusCode::BAD_REQUEST, "invalid_request", "send a form with grant_type=client_credentials");
+        return refused(
+            scheme,
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "send a form with grant_type=client_credentials",
+        );
     };
     if form.grant_type != "client_credentials" {
-        return refused(StatusCode::BAD_REQUEST, "unsupported_grant_type", "the only grant is client_credentials");
+        return refused(
+            scheme,
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            "the only grant is client_credentials",
+        );
     }
     let credentials = match basic(&headers) {
         Some(pair) => Some(pair),
         None => form.client_id.zip(form.client_secret),
     };
     let Some((client, secret)) = credentials else {
-        return refused(StatusCode::UNAUTHORIZED, "invalid_client", "the client's id and secret are missing");
+        return refused(scheme, StatusCode::UNAUTHORIZED, "invalid_client", "the client's id and secret are missing");
     };
     match app.operations.issue_token(&client, &secret, form.scope.as_deref()).await {
         Ok(issued) => {
@@ -68,14 +80,14 @@ pub(crate) async fn issue_token(
             uncached((StatusCode::OK, Json(body)).into_response())
         }
         Err(OperationError::InvalidClient) => {
-            refused(StatusCode::UNAUTHORIZED, "invalid_client", "the client's id or secret is wrong")
+            refused(scheme, StatusCode::UNAUTHORIZED, "invalid_client", "the client's id or secret is wrong")
         }
         Err(OperationError::InvalidScope(scope)) => {
-            refused(StatusCode::BAD_REQUEST, "invalid_scope", &format!("the client may not have scope {scope}"))
+            refused(scheme, StatusCode::BAD_REQUEST, "invalid_scope", &format!("the client may not have scope {scope}"))
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no token could be issued");
-            refused(StatusCode::SERVICE_UNAVAILABLE, "server_error", "try again shortly")
+            refused(scheme, StatusCode::SERVICE_UNAVAILABLE, "server_error", "try again shortly")
         }
     }
 }
@@ -91,11 +103,13 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     Some((client.to_owned(), secret.to_owned()))
 }
 
-fn refused(status: StatusCode, error: &str, description: &str) -> Response {
+fn refused(scheme: &'static str, status: StatusCode, error: &str, description: &str) -> Response {
     let body = TokenErrorBody { error: error.to_owned(), error_description: description.to_owned() };
     let mut response = uncached((status, Json(body)).into_response());
     if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="carrel""#));
+        // RFC 6749 section 5.2 wants the scheme that the client used. To one that used the form, `Basic` would be an
+        // invitation for its browser to ask the user for a password.
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
     }
     response
 }
