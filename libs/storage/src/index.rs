@@ -233,6 +233,7 @@ pub async fn publish(
     terms: &VersionTerms,
     now: DateTime<Utc>,
 ) -> Result<Published, StorageError> {
+    take_time(transaction).await?;
     let workspace = transaction.workspace();
     let current = sqlx::query!(
         "select v.id as \"id?\", v.number as \"number?\"
@@ -288,6 +289,13 @@ pub async fn publish(
     .fetch_one(transaction.connection())
     .await?;
     Ok(Published { current: true, merge_due: segments >= MERGE_FACTOR })
+}
+
+/// Gives the transaction's statements more time than a request's have: ten thousand passages need half a minute and more
+/// to enter the graph of vectors. The job that publishes or merges has its own limit.
+async fn take_time(transaction: &mut Transaction) -> Result<(), StorageError> {
+    sqlx::query("set local statement_timeout = '10min'").execute(transaction.connection()).await?;
+    Ok(())
 }
 
 async fn retire(transaction: &mut Transaction, version: VersionId) -> Result<(), StorageError> {
@@ -400,6 +408,7 @@ pub async fn merge_segments(transaction: &mut Transaction, collection: Collectio
     .fetch_optional(transaction.connection())
     .await?;
     let Some(crowded) = crowded else { return Ok(0) };
+    take_time(transaction).await?;
     sqlx::query!(
         "with target as (
              insert into carrel.segment (workspace_id, collection_id, level, passages, tokens)

@@ -6,6 +6,7 @@ use carrel_testkit::{Client, TestApp, problem};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
+use std::fmt::Write;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -182,7 +183,7 @@ async fn ten_megabytes_in_one_line() {
     let mut number = 0_u64;
     while line.len() < 10 << 20 {
         number += 1;
-        line.push_str(&format!("crate{} of hemp lies in shed {} ", number % 5_000, number % 97));
+        write!(line, "crate{} of hemp lies in shed {} ", number % 5_000, number % 97).unwrap();
     }
     line.push_str("beside the narwhal");
     let uploaded = client.upload(collection, "line.txt", line).await;
@@ -191,4 +192,6 @@ async fn ten_megabytes_in_one_line() {
     assert_eq!(state_of(&client, small.version_id).await.0, "searchable");
     assert_eq!(state_of(&client, uploaded.version_id).await, ("searchable".to_owned(), None));
     assert_eq!(client.find("narwhal").await.hits[0].document_name, "line.txt");
+    let again = app.database.number("select count(*) from carrel.job where attempt > 1").await;
+    assert_eq!(again, 0, "jobs needed more than one attempt");
 }
