@@ -70,11 +70,14 @@ impl Database {
 
     /// Refuses a connection role that could see other workspaces: a superuser, a role with BYPASSRLS, or the owner.
     pub async fn check_role(&self) -> Result<(), StorageError> {
+        // The login as well as the role that it takes: a superuser could take another one.
         let (role, superuser, bypass, owner): (String, bool, bool, bool) = sqlx::query_as(
-            "select current_user::text, r.rolsuper, r.rolbypassrls,
-                    exists (select from pg_tables t where t.schemaname = 'carrel' and t.tableowner = current_user)
+            "select r.rolname::text, r.rolsuper, r.rolbypassrls,
+                    exists (select from pg_tables t where t.schemaname = 'carrel' and t.tableowner = r.rolname)
              from pg_roles r
-             where r.rolname = current_user",
+             where r.rolname in (current_user, session_user)
+             order by r.rolsuper desc, r.rolbypassrls desc, 4 desc
+             limit 1",
         )
         .fetch_one(&self.app)
         .await?;
