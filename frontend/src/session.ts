@@ -51,7 +51,8 @@ function change(next: Session | null, why: Absence): void {
 
 /** Takes up the tab's session and teaches the generated client to send its token. Call it once. */
 export function startSession(): void {
-  client.setConfig({ auth: () => session?.token });
+  // Without `omit` the browser answers a refused sign-in (401 with `WWW-Authenticate: Basic`) by its own dialogue.
+  client.setConfig({ auth: () => session?.token, credentials: "omit" });
   client.interceptors.response.use((response) => {
     if (response.status === 401 && session !== null && !response.url.endsWith("/oauth/token")) change(null, "ended");
     return response;

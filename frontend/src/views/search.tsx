@@ -126,60 +126,62 @@ export function SearchPage({ query, mode, collection }: { query: string; mode: M
   return (
     <>
       <Heading>Search</Heading>
-      <form
-        class="search"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (text.trim() !== "") go(text, mode, collection);
-        }}
-      >
-        <div class="line">
-          <label class="grow">
-            <span class="unseen">What to look for</span>
-            <input
-              type="search"
-              name="q"
-              placeholder="Words, or a question"
-              maxLength={8000}
-              value={text}
-              onInput={(event) => setText(event.currentTarget.value)}
-            />
-          </label>
-          <button type="submit">Search</button>
-        </div>
-        <div class="line options">
-          <fieldset class="switch">
-            <legend class="unseen">Search by</legend>
-            {MODES.map((one) => (
-              <label key={one} title={MODE_HINTS[one]}>
-                <input
-                  type="radio"
-                  name="mode"
-                  value={one}
-                  checked={mode === one}
-                  onChange={() => go(text, one, collection)}
-                />
-                <span>{MODE_NAMES[one]}</span>
-              </label>
-            ))}
-          </fieldset>
-          <label class="beside">
-            In
-            <select
-              name="collection"
-              value={collection}
-              onChange={(event) => go(text, mode, event.currentTarget.value)}
-            >
-              <option value="">every collection</option>
-              {known.map((one) => (
-                <option key={one.id} value={one.id}>
-                  {one.name}
-                </option>
+      <search>
+        <form
+          class="search"
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (text.trim() !== "") go(text, mode, collection);
+          }}
+        >
+          <div class="line">
+            <label class="grow">
+              <span class="unseen">What to look for</span>
+              <input
+                type="search"
+                name="q"
+                placeholder="Words, or a question"
+                maxLength={8000}
+                value={text}
+                onInput={(event) => setText(event.currentTarget.value)}
+              />
+            </label>
+            <button type="submit">Search</button>
+          </div>
+          <div class="line options">
+            <fieldset class="switch">
+              <legend class="unseen">Search by</legend>
+              {MODES.map((one) => (
+                <label key={one} title={MODE_HINTS[one]}>
+                  <input
+                    type="radio"
+                    name="mode"
+                    value={one}
+                    checked={mode === one}
+                    onChange={() => go(text, one, collection)}
+                  />
+                  <span>{MODE_NAMES[one]}</span>
+                </label>
               ))}
-            </select>
-          </label>
-        </div>
-      </form>
+            </fieldset>
+            <label class="beside">
+              In
+              <select
+                name="collection"
+                value={collection}
+                onChange={(event) => go(text, mode, event.currentTarget.value)}
+              >
+                <option value="">every collection</option>
+                {known.map((one) => (
+                  <option key={one.id} value={one.id}>
+                    {one.name}
+                  </option>
+                ))}
+              </select>
+            </label>
+          </div>
+        </form>
+      </search>
       <ProblemNote problem={collections.problem} retry={collections.reload} />
       {query === "" ? <FirstSteps nothing={nothing} /> : <Hits query={query} mode={mode} collection={collection} />}
     </>
