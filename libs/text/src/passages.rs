@@ -48,7 +48,7 @@ pub struct Passage {
 ///
 /// let text = "One sentence here. ".repeat(200);
 /// let found = passages(&text, &TextMap::default(), &PassageRules::default());
-/// assert!(found.iter().all(|passage| (400..=900).contains(&passage.span.len())));
+/// assert!(found.iter().all(|passage| (225..=1_125).contains(&passage.span.len())));
 /// ```
 pub fn passages(text: &str, map: &TextMap, rules: &PassageRules) -> Vec<Passage> {
     let index = CharIndex::new(text);
