@@ -111,6 +111,7 @@ try {
   await step("every quote of the report is checked again", async () => {
     await page.getByRole("button", { name: "Check every quote again" }).click();
     await page.getByText(/^(\d+) of \1 quotes? equal the text, byte for byte/).waitFor();
+    await shot("report-checked");
   });
 
   await step("each citation opens at exactly the quoted words", async () => {
@@ -199,10 +200,38 @@ try {
     assert.equal((await cited()).text, words);
   });
 
+  await step("a long text opens around the words and can be read on in both directions", async () => {
+    await page.goBack();
+    await page.goBack();
+    await page.locator("input[type=file]").waitFor({ state: "attached" });
+    const words = "Here the 🦀 crossed the 𝔮uay.";
+    const lines = Array.from({ length: 4000 }, (_, index) => `Line ${index} of the long log 🌊 tells nothing new.`);
+    lines.splice(2500, 0, words);
+    const text = `${lines.join("\n")}\n`;
+    const file = { name: "long.txt", mimeType: "text/plain", buffer: Buffer.from(text) };
+    await page.locator("input[type=file]").setInputFiles(file);
+    const row = page.locator("tbody tr").filter({ hasText: "long.txt" });
+    await row.locator(".state.good").waitFor({ timeout: 120_000 });
+    const href = (await row.getByRole("link").getAttribute("href")) ?? "";
+    const start = Array.from(text.split(words)[0]).length;
+    await page.goto(`${url}/${href}&start=${start}&end=${start + Array.from(words).length}`);
+    await page.locator("mark#cited").waitFor();
+    const mark = await cited();
+    assert.equal(mark.text, words);
+    assert.ok(mark.visible, "the words deep in the text are scrolled into view");
+    await page.getByRole("button", { name: /Show earlier text/ }).click();
+    await page.locator(".paper").getByText("Line 1000 of").waitFor({ state: "attached" });
+    assert.equal((await cited()).text, words);
+    await page.getByRole("button", { name: /Show later text/ }).waitFor();
+  });
+
   await step("jobs are listed and explain themselves", async () => {
     await page.getByRole("link", { name: "Jobs" }).click();
     await page.locator(".job").first().waitFor();
-    await page.getByRole("button", { name: "Why" }).first().click();
+    await page
+      .getByRole("button", { name: /^(Why|History)$/ })
+      .first()
+      .click();
     await page.locator(".why").first().waitFor();
     await shot("jobs");
   });

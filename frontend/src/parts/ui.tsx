@@ -3,13 +3,16 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Problem } from "../problem";
 
+/** The server's details begin with a small letter, for logs; here they stand alone. */
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** A problem with its title, what is wrong this time, and what to do about it. */
 export function ProblemNote({ problem, retry }: { problem: Problem | null; retry?: () => void }) {
   if (problem === null) return null;
   return (
     <div class="problem" role="alert">
       <strong>{problem.title}</strong>
-      {problem.detail !== "" && <p>{problem.detail}</p>}
+      {problem.detail !== "" && <p>{sentence(problem.detail)}</p>}
       {problem.advice !== "" && <p class="advice">{problem.advice}</p>}
       {problem.requestId !== "" && (
         <p class="small">

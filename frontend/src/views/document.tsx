@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { getOriginal, getText, getVersion, listVersions } from "../api/sdk.gen";
 import type { VersionPageBody } from "../api/types.gen";
 import { call } from "../call";
@@ -25,12 +25,22 @@ function Text({ version, characters, span }: { version: string; characters: numb
   const seen = shown.current;
   const wanted = span === null ? "" : `${span.start}-${span.end}`;
   const scrolled = useRef("");
+  /** How far the reader was from the end of the page when earlier text was asked for. */
+  const fromEnd = useRef<number | null>(null);
 
   useEffect(() => {
     if (span !== null && (span.start < extent.start || span.end > extent.end)) {
       setExtent(windowAround(span, characters, WINDOW));
     }
   }, [span, extent, characters]);
+
+  const first = seen?.span.start;
+  // The reader stays at the line that was being read when text is put before it.
+  useLayoutEffect(() => {
+    if (fromEnd.current === null) return;
+    window.scrollTo(0, document.documentElement.scrollHeight - fromEnd.current);
+    fromEnd.current = null;
+  }, [first]);
 
   useEffect(() => {
     if (seen === null || wanted === "" || scrolled.current === wanted) return;
@@ -42,7 +52,10 @@ function Text({ version, characters, span }: { version: string; characters: numb
 
   if (text.problem !== null) return <ProblemNote problem={text.problem} retry={text.reload} />;
   if (seen === null) return <Loading what="Opening the text" />;
-  const earlier = () => setExtent({ start: Math.max(0, seen.span.start - WINDOW), end: seen.span.end });
+  const earlier = () => {
+    fromEnd.current = document.documentElement.scrollHeight - window.scrollY;
+    setExtent({ start: Math.max(0, seen.span.start - WINDOW), end: seen.span.end });
+  };
   const later = () => setExtent({ start: seen.span.start, end: Math.min(characters, seen.span.end + WINDOW) });
   return (
     <>

@@ -63,7 +63,6 @@ function Detail({ job }: { job: JobBody }) {
 }
 
 function Job({ job, changed }: { job: JobBody; changed: () => void }) {
-  // What waits or failed is explained at once; what went well only when asked.
   const [open, setOpen] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const act = async (action: () => Promise<unknown>) => {
@@ -83,7 +82,7 @@ function Job({ job, changed }: { job: JobBody; changed: () => void }) {
         <State state={job.state} />
         <span class="grow">
           {what} <span class="small">{job.kind}</span> · <Subject job={job} />
-          {job.progress != null && (
+          {job.progress != null && OPEN.has(job.state) && (
             <span class="small note">
               {job.progress.note} {job.progress.done}
               {job.progress.total != null && <> of {job.progress.total}</>}
@@ -103,7 +102,7 @@ function Job({ job, changed }: { job: JobBody; changed: () => void }) {
           )}
         </span>
         <button type="button" class="quiet" aria-expanded={open} onClick={() => setOpen(!open)}>
-          Why
+          {OPEN.has(job.state) ? "Why" : "History"}
         </button>
         {again && (
           <button

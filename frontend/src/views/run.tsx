@@ -158,7 +158,7 @@ function Check({ run }: { run: string }) {
 function Side({ run }: { run: RunPageBody }) {
   const [problem, setProblem] = useState<Problem | null>(null);
   const collections = useCollections();
-  const names = run.collections.map((id) => collections.value?.find((one) => one.id === id)?.name ?? "a collection");
+  const names = run.collections.map((id) => collections.value?.find((one) => one.id === id)?.name ?? "…");
   const save = async () => {
     setProblem(null);
     try {

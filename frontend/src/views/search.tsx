@@ -59,7 +59,7 @@ function Hits({ query, mode, collection }: { query: string; mode: Mode; collecti
   );
   if (answer.problem !== null) return <ProblemNote problem={answer.problem} retry={answer.reload} />;
   if (answer.value === null) return <Loading what="Searching" />;
-  const { hits, terms } = answer.value;
+  const { hits } = answer.value;
   if (hits.length === 0) {
     return (
       <Empty title="Nothing was found">
@@ -75,7 +75,6 @@ function Hits({ query, mode, collection }: { query: string; mode: Mode; collecti
     <>
       <p class="small" role="status">
         {count(hits.length, "passage")}
-        {terms.length > 0 && mode !== "semantic" && <> · looked for {terms.join(", ")}</>}
       </p>
       <ol class="hits">
         {hits.map((hit) => (
