@@ -13,7 +13,7 @@ const url = (process.env.CARREL_URL ?? "http://127.0.0.1:8080").replace(/\/$/, "
 const clientId = process.env.CARREL_CLIENT_ID;
 const secret = process.env.CARREL_CLIENT_SECRET;
 const shots = process.env.SHOTS;
-const question = "How fast must the lock gate close?";
+const question = "Within how many seconds must a gate leaf close?";
 if (!clientId || !secret) {
   console.error("e2e: set CARREL_URL, CARREL_CLIENT_ID and CARREL_CLIENT_SECRET");
   process.exit(2);
