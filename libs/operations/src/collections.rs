@@ -1,14 +1,18 @@
 //! Collections.
 
 use crate::error::invalid;
-use crate::kinds::ReleaseOriginal;
-use crate::{CursorKey, OperationError, Operations, Resource};
+use crate::kinds::{ClearCollection, ReleaseOriginal};
+use crate::{Answer, CursorKey, Once, OperationError, Operations, Resource};
 use carrel_domain::archive::Collection;
 use carrel_domain::digest::Digest;
 use carrel_domain::job::JobSpec;
 use carrel_domain::{CollectionId, OperationContext, Scope};
+use carrel_storage::collections::Cleared;
 use carrel_storage::{Transaction, access, collections, jobs};
 use serde_json::json;
+
+/// Documents that one transaction deletes: seconds at most, however long they are.
+const CLEAR_BATCH: u32 = 200;
 
 /// A page of a list with the cursor of the next one.
 #[derive(Clone, Debug)]
@@ -26,7 +30,8 @@ impl Operations {
         context: &OperationContext,
         name: &str,
         description: &str,
-    ) -> Result<Collection, OperationError> {
+        once: Once<'_, Collection>,
+    ) -> Result<Answer<Collection>, OperationError> {
         context.require(Scope::DocumentsWrite)?;
         let name = name.trim();
         check_name("name", name, 200)?;
@@ -41,6 +46,9 @@ impl Operations {
             documents: 0,
         };
         let mut transaction = self.database.begin(context.workspace).await?;
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
         collections::insert(&mut transaction, &collection).await.map_err(|error| {
             if error.is_constraint("collection_name_unique") {
                 OperationError::NameTaken(name.to_owned())
@@ -49,8 +57,7 @@ impl Operations {
             }
         })?;
         access::audit(&mut transaction, context, "create_collection", Some(collection.id.0), json!({})).await?;
-        transaction.commit().await?;
-        Ok(collection)
+        once.commit(transaction, context.now, collection).await
     }
 
     /// Collections, oldest first; with `name`, only the one of that name.
@@ -81,23 +88,34 @@ impl Operations {
         collections::get(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Collection))
     }
 
-    /// Deletes a collection with all its documents. Its originals follow by jobs.
+    /// Deletes a collection with all its documents, in a time that does not depend on their number: from the commit on
+    /// nobody sees it any more, and a job clears what it leaves.
     pub async fn delete_collection(&self, context: &OperationContext, id: CollectionId) -> Result<(), OperationError> {
         context.require(Scope::DocumentsWrite)?;
         let mut transaction = self.database.begin(context.workspace).await?;
-        let originals =
-            collections::delete(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Collection))?;
-        self.release_originals(&mut transaction, context, &originals).await?;
-        access::audit(
-            &mut transaction,
-            context,
-            "delete_collection",
-            Some(id.0),
-            json!({ "originals": originals.len() }),
-        )
-        .await?;
+        if !collections::remove(&mut transaction, id, micros(context.now)).await? {
+            return Err(OperationError::NotFound(Resource::Collection));
+        }
+        let mut spec = JobSpec::new(self.new_id(), &ClearCollection { collection: id })?;
+        spec.traceparent.clone_from(&context.traceparent);
+        jobs::enqueue(&mut transaction, &[spec], &context.actor).await?;
+        access::audit(&mut transaction, context, "delete_collection", Some(id.0), json!({})).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Clears a part of a deleted collection; for its job, which calls until nothing is left (`more` is false).
+    pub async fn clear_collection(
+        &self,
+        context: &OperationContext,
+        id: CollectionId,
+    ) -> Result<Cleared, OperationError> {
+        context.require(Scope::DocumentsWrite)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let cleared = collections::clear(&mut transaction, id, CLEAR_BATCH).await?;
+        self.release_originals(&mut transaction, context, &cleared.originals).await?;
+        transaction.commit().await?;
+        Ok(cleared)
     }
 
     pub(crate) async fn release_originals(

@@ -3,7 +3,7 @@
 use crate::collections::{check_name, holds_nul, micros};
 use crate::error::invalid;
 use crate::kinds::ExtractDocument;
-use crate::{CursorKey, Listing, OperationError, Operations, Resource};
+use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use bytes::Bytes;
 use carrel_domain::archive::{Document, DocumentVersion, Original};
 use carrel_domain::digest::Digest;
@@ -11,7 +11,7 @@ use carrel_domain::job::JobSpec;
 use carrel_domain::{CollectionId, DocumentId, JobId, OperationContext, Scope, Span, VersionId};
 use carrel_storage::documents::{DocumentFilter, NewVersion, Received};
 use carrel_storage::originals::{self, StageError, Staged};
-use carrel_storage::{access, collections, documents, jobs};
+use carrel_storage::{OriginalStore, access, collections, documents, jobs};
 use futures::Stream;
 use futures::stream::BoxStream;
 use serde_json::{Map, Value, json};
@@ -48,6 +48,43 @@ pub struct Uploaded {
     pub same_bytes: Vec<DocumentId>,
 }
 
+/// Bytes in staging. Removed when it is dropped, so that a request that is cut off leaves nothing behind.
+#[derive(Debug)]
+pub struct StagedUpload {
+    staged: Option<Staged>,
+    originals: OriginalStore,
+}
+
+impl StagedUpload {
+    /// SHA-256 of the bytes.
+    pub fn sha256(&self) -> Option<Digest> {
+        self.staged.as_ref().map(|staged| staged.digests.sha256)
+    }
+
+    /// Removes the bytes, and waits until they are gone.
+    pub async fn discard(mut self) {
+        if let Some(staged) = self.staged.take() {
+            remove_staged(&self.originals, &staged).await;
+        }
+    }
+}
+
+impl Drop for StagedUpload {
+    fn drop(&mut self) {
+        let Some(staged) = self.staged.take() else { return };
+        let originals = self.originals.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { remove_staged(&originals, &staged).await });
+        }
+    }
+}
+
+async fn remove_staged(originals: &OriginalStore, staged: &Staged) {
+    if let Err(error) = originals.discard(staged).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "could not remove a staged upload");
+    }
+}
+
 impl Operations {
     /// Refuses an upload before its bytes have travelled.
     pub async fn expect_upload(&self, context: &OperationContext, id: CollectionId) -> Result<(), OperationError> {
@@ -60,21 +97,15 @@ impl Operations {
         &self,
         context: &OperationContext,
         bytes: impl Stream<Item = Result<Bytes, E>>,
-    ) -> Result<Staged, OperationError> {
+    ) -> Result<StagedUpload, OperationError> {
         context.require(Scope::DocumentsWrite)?;
         let staged = self.originals.stage(self.ids.new_id(), self.limits.upload_bytes, bytes).await;
-        staged.map_err(|error| match error {
+        let staged = staged.map_err(|error| match error {
             StageError::TooLarge { limit } => OperationError::TooLarge { limit },
             StageError::Sender(source) => OperationError::BrokenUpload(source.to_string()),
             StageError::Storage(source) => source.into(),
-        })
-    }
-
-    /// Gives staged bytes up.
-    pub async fn discard_upload(&self, staged: &Staged) {
-        if let Err(error) = self.originals.discard(staged).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not remove a staged upload");
-        }
+        })?;
+        Ok(StagedUpload { staged: Some(staged), originals: self.originals.clone() })
     }
 
     /// Makes staged bytes a version of a document, with the job that will read them, in one transaction.
@@ -82,10 +113,14 @@ impl Operations {
         &self,
         context: &OperationContext,
         upload: &Upload,
-        staged: Staged,
-    ) -> Result<Uploaded, OperationError> {
-        let result = self.try_add_document(context, upload, &staged).await;
-        self.discard_upload(&staged).await;
+        staged: StagedUpload,
+        once: Once<'_, Uploaded>,
+    ) -> Result<Answer<Uploaded>, OperationError> {
+        let result = match &staged.staged {
+            Some(bytes) => self.try_add_document(context, upload, bytes, once).await,
+            None => Err(OperationError::EmptyFile),
+        };
+        staged.discard().await;
         result
     }
 
@@ -94,15 +129,24 @@ impl Operations {
         context: &OperationContext,
         upload: &Upload,
         staged: &Staged,
-    ) -> Result<Uploaded, OperationError> {
+        once: Once<'_, Uploaded>,
+    ) -> Result<Answer<Uploaded>, OperationError> {
         context.require(Scope::DocumentsWrite)?;
         if staged.size == 0 {
             return Err(OperationError::EmptyFile);
         }
         let new = self.new_version(context, upload, staged)?;
-        // Nothing is copied for a collection that is not there.
-        self.find_collection(context, upload.collection).await?;
-        let result = self.keep_and_store(context, new, staged).await;
+        // Nothing is copied for a collection that is not there, or for an upload that was answered before.
+        let mut transaction = self.database.begin(context.workspace).await?;
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
+        if collections::get(&mut transaction, upload.collection).await?.is_none() {
+            return Err(OperationError::NotFound(Resource::Collection));
+        }
+        // Bytes are copied with no transaction open, so the key is claimed again by the one that stores.
+        transaction.rollback().await?;
+        let result = self.keep_and_store(context, new, staged, once).await;
         if result.is_err()
             && let Err(error) = self.give_back(context, staged.digests.sha256).await
         {
@@ -118,7 +162,8 @@ impl Operations {
         context: &OperationContext,
         new: NewVersion,
         staged: &Staged,
-    ) -> Result<Uploaded, OperationError> {
+        once: Once<'_, Uploaded>,
+    ) -> Result<Answer<Uploaded>, OperationError> {
         for _ in 0..50 {
             let mut transaction = self.database.begin(context.workspace).await?;
             let announced = originals::register(&mut transaction, &staged.digests, staged.size, new.now).await?;
@@ -127,7 +172,7 @@ impl Operations {
                 self.originals.keep(context.workspace, staged).await?;
                 let mut transaction = self.database.begin(context.workspace).await?;
                 if originals::hold(&mut transaction, staged.digests.sha256).await? == announced {
-                    return self.store_version(transaction, context, new).await;
+                    return self.store_version(transaction, context, new, once).await;
                 }
                 transaction.rollback().await?;
             }
@@ -156,15 +201,14 @@ impl Operations {
         mut transaction: carrel_storage::Transaction,
         context: &OperationContext,
         new: NewVersion,
-    ) -> Result<Uploaded, OperationError> {
-        let received = documents::receive(&mut transaction, &new).await.map_err(|error| {
-            // The collection was deleted between the check and now.
-            if error.is_constraint("document_collection_id_fkey") {
-                OperationError::NotFound(Resource::Collection)
-            } else {
-                error.into()
-            }
-        })?;
+        once: Once<'_, Uploaded>,
+    ) -> Result<Answer<Uploaded>, OperationError> {
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
+        // The collection may have been deleted between the check and now.
+        let received = documents::receive(&mut transaction, &new).await?;
+        let received = received.ok_or(OperationError::NotFound(Resource::Collection))?;
         let (document, version, job) = match received {
             Received::Unchanged { document, version } => (document, version, None),
             Received::Created { document, version } | Received::Revised { document, version } => {
@@ -180,8 +224,8 @@ impl Operations {
             let details = json!({ "version": version, "sha256": new.sha256 });
             access::audit(&mut transaction, context, "add_document", Some(document.0), details).await?;
         }
-        transaction.commit().await?;
-        Ok(Uploaded { received, job, sha256: new.sha256, same_bytes })
+        let uploaded = Uploaded { received, job, sha256: new.sha256, same_bytes };
+        once.commit(transaction, context.now, uploaded).await
     }
 
     fn new_version(

@@ -1,6 +1,6 @@
 //! Jobs, as those who wait for them see them.
 
-use crate::{CursorKey, Listing, OperationError, Operations, Resource};
+use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use carrel_domain::{JobId, OperationContext, Scope};
 use carrel_storage::jobs::{self, Cancelled, Explanation, Job, JobFilter, Retried};
 use carrel_storage::{After, access};
@@ -42,9 +42,17 @@ impl Operations {
 
     /// Runs a job again: one that waits for its next attempt starts now; one that ended is replayed as a new job, whose
     /// id is answered.
-    pub async fn retry_job(&self, context: &OperationContext, id: JobId) -> Result<JobId, OperationError> {
+    pub async fn retry_job(
+        &self,
+        context: &OperationContext,
+        id: JobId,
+        once: Once<'_, JobId>,
+    ) -> Result<Answer<JobId>, OperationError> {
         context.require(Scope::JobsWrite)?;
         let mut transaction = self.database.begin(context.workspace).await?;
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
         let retried = jobs::retry(&mut transaction, id, self.new_id(), &context.actor).await?;
         let answer = match retried.ok_or(OperationError::NotFound(Resource::Job))? {
             Retried::Hastened => id,
@@ -54,14 +62,21 @@ impl Operations {
             }
         };
         access::audit(&mut transaction, context, "retry_job", Some(id.0), json!({ "job": answer })).await?;
-        transaction.commit().await?;
-        Ok(answer)
+        once.commit(transaction, context.now, answer).await
     }
 
     /// Cancels a job: at once when it waits, as soon as it notices when it runs.
-    pub async fn cancel_job(&self, context: &OperationContext, id: JobId) -> Result<(), OperationError> {
+    pub async fn cancel_job(
+        &self,
+        context: &OperationContext,
+        id: JobId,
+        once: Once<'_, ()>,
+    ) -> Result<Answer<()>, OperationError> {
         context.require(Scope::JobsWrite)?;
         let mut transaction = self.database.begin(context.workspace).await?;
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
         match jobs::cancel(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Job))? {
             Cancelled::AtOnce { .. } | Cancelled::Requested => {}
             Cancelled::Refused(state) => {
@@ -69,7 +84,6 @@ impl Operations {
             }
         }
         access::audit(&mut transaction, context, "cancel_job", Some(id.0), json!({})).await?;
-        transaction.commit().await?;
-        Ok(())
+        once.commit(transaction, context.now, ()).await
     }
 }

@@ -99,6 +99,21 @@ impl JobKind for MergeSegments {
     const TIMEOUT: Duration = Duration::from_secs(900);
 }
 
+/// Deletion of what a removed collection left, part by part.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClearCollection {
+    /// The removed collection.
+    pub collection: CollectionId,
+}
+
+impl JobKind for ClearCollection {
+    const KIND: &'static str = "collection.clear";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 20;
+    // Every part is committed, so an attempt that runs out of time has not worked in vain.
+    const TIMEOUT: Duration = Duration::from_secs(1_800);
+}
+
 /// A question to its sub-questions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlanResearch {

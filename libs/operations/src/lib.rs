@@ -6,7 +6,10 @@
 //!
 //! ```no_run
 //! # async fn example(operations: carrel_operations::Operations, context: carrel_domain::OperationContext) -> Result<(), carrel_operations::OperationError> {
-//! let collection = operations.create_collection(&context, "harbour", "").await?;
+//! use carrel_operations::{Answer, Once};
+//!
+//! let made = operations.create_collection(&context, "harbour", "", Once::without_key()).await?;
+//! let Answer::Fresh(collection) = made else { unreachable!("without a key nothing is repeated") };
 //! let page = operations.list_collections(&context, None, None, 50).await?;
 //! assert!(page.rows.contains(&collection));
 //! # Ok(()) }
@@ -25,9 +28,9 @@ mod tokens;
 
 pub use collections::Listing;
 pub use cursor::CursorKey;
-pub use documents::{Upload, Uploaded};
+pub use documents::{StagedUpload, Upload, Uploaded};
 pub use error::{OperationError, Resource};
-pub use idempotency::{IdempotencyKey, Replay};
+pub use idempotency::{Answer, IdempotencyKey, Once, Reply};
 pub use research::{Question, RunView};
 pub use search::{SearchAnswer, SearchRequest};
 pub use tokens::{Bearer, IssuedToken, TokenIssuer, new_secret, secret_digest};

@@ -3,7 +3,7 @@
 use crate::collections::micros;
 use crate::error::invalid;
 use crate::kinds::PlanResearch;
-use crate::{CursorKey, Listing, OperationError, Operations, Resource};
+use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use carrel_domain::job::JobSpec;
 use carrel_domain::research::{Claim, Run, RunEvent, RunState, Searched, Step};
 use carrel_domain::search::Filter;
@@ -36,7 +36,12 @@ pub struct RunView {
 
 impl Operations {
     /// Begins a run; its jobs do the rest.
-    pub async fn ask(&self, context: &OperationContext, question: &Question) -> Result<Run, OperationError> {
+    pub async fn ask(
+        &self,
+        context: &OperationContext,
+        question: &Question,
+        once: Once<'_, Run>,
+    ) -> Result<Answer<Run>, OperationError> {
         context.require(Scope::Research)?;
         let text = question.question.trim();
         if text.chars().count() > self.limits.question_characters {
@@ -60,6 +65,9 @@ impl Operations {
             finished_at: None,
         };
         let mut transaction = self.database.begin(context.workspace).await?;
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
         for id in &question.collections {
             if collections::get(&mut transaction, *id).await?.is_none() {
                 return Err(OperationError::NotFound(Resource::Collection));
@@ -71,8 +79,7 @@ impl Operations {
         jobs::enqueue(&mut transaction, &[spec], &context.actor).await?;
         research::announce(&mut transaction, run.id, "asked", json!({ "question": run.question })).await?;
         access::audit(&mut transaction, context, "ask", Some(run.id.0), json!({})).await?;
-        transaction.commit().await?;
-        Ok(run)
+        once.commit(transaction, context.now, run).await
     }
 
     /// Runs, newest first.

@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod clear;
 mod extract;
 mod index;
 mod maintenance;
@@ -58,6 +59,7 @@ impl Pipeline {
             .register::<carrel_operations::kinds::PublishDocument>(self.clone())
             .register::<carrel_operations::kinds::ReleaseOriginal>(self.clone())
             .register::<carrel_operations::kinds::MergeSegments>(self.clone())
+            .register::<carrel_operations::kinds::ClearCollection>(self.clone())
             .register::<carrel_operations::kinds::PlanResearch>(self.clone())
             .register::<carrel_operations::kinds::GatherEvidence>(self.clone())
             .register::<carrel_operations::kinds::WriteReport>(self.clone())

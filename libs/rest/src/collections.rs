@@ -3,12 +3,13 @@
 use crate::app::App;
 use crate::convert;
 use crate::extract::{Caller, Json, Path, Query};
-use crate::idempotency::once;
+use crate::idempotency;
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use carrel_domain::CollectionId;
+use carrel_domain::archive::Collection;
 use carrel_wire::{CollectionBody, NewCollectionBody, Page, ProblemBody};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -29,7 +30,9 @@ pub(crate) struct CollectionsQuery {
 }
 
 /// Make a collection.
-#[utoipa::path(post, path = "/api/v1/collections", operation_id = "create_collection", tag = "Collections",
+///
+/// Names are unique in the workspace. A deleted collection gives its name back at once.
+#[utoipa::path(post, path = "/api/v1/collections", operation_id = "create_collection", tag = "Collections", security(("oauth2" = ["documents:write"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
     request_body = NewCollectionBody,
     responses(
@@ -43,15 +46,17 @@ pub(crate) async fn create(
     Json(body): Json<NewCollectionBody>,
 ) -> Result<Response, Problem> {
     let parts: [&[u8]; 3] = [b"collections", body.name.as_bytes(), body.description.as_bytes()];
-    once(&app, &context, &headers, &parts, async || {
-        let made = app.operations.create_collection(&context, &body.name, &body.description).await?;
-        Ok((StatusCode::CREATED, convert::collection(made)))
-    })
-    .await
+    let key = idempotency::key(&context, &headers, &parts)?;
+    let write = |made: &Collection| idempotency::reply(StatusCode::CREATED, convert::collection(made.clone()));
+    let once = idempotency::once(key.as_ref(), &write);
+    let answer = app.operations.create_collection(&context, &body.name, &body.description, once).await?;
+    Ok(idempotency::send(answer, &write))
 }
 
 /// List collections, oldest first.
-#[utoipa::path(get, path = "/api/v1/collections", operation_id = "list_collections", tag = "Collections",
+///
+/// With `name`, the page holds the one collection of that name, or nothing.
+#[utoipa::path(get, path = "/api/v1/collections", operation_id = "list_collections", tag = "Collections", security(("oauth2" = ["documents:read"])),
     params(CollectionsQuery),
     responses((status = 200, body = Page<CollectionBody>, description = "A page.")))]
 pub(crate) async fn list(
@@ -65,7 +70,9 @@ pub(crate) async fn list(
 }
 
 /// See a collection.
-#[utoipa::path(get, path = "/api/v1/collections/{id}", operation_id = "get_collection", tag = "Collections",
+///
+/// `documents` counts what is in it at this moment.
+#[utoipa::path(get, path = "/api/v1/collections/{id}", operation_id = "get_collection", tag = "Collections", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The collection.")),
     responses(
         (status = 200, body = CollectionBody, description = "The collection."),
@@ -79,7 +86,10 @@ pub(crate) async fn get(
 }
 
 /// Delete a collection with all its documents.
-#[utoipa::path(delete, path = "/api/v1/collections/{id}", operation_id = "delete_collection", tag = "Collections",
+///
+/// Its documents stop answering at once, however many they are; the job `collection.clear` removes what they leave. Reports
+/// keep their quotes.
+#[utoipa::path(delete, path = "/api/v1/collections/{id}", operation_id = "delete_collection", tag = "Collections", security(("oauth2" = ["documents:write"])),
     params(("id" = Uuid, Path, description = "The collection.")),
     responses(
         (status = 204, description = "It is gone."),

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::convert;
 use crate::extract::{Caller, Path, Query};
-use crate::idempotency::once;
+use crate::idempotency;
 use crate::problem::{INVALID_PARAMETER, MALFORMED_MULTIPART, Problem};
 use axum::extract::multipart::{Field, MultipartRejection};
 use axum::extract::{Multipart, State};
@@ -11,9 +11,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use carrel_domain::digest::Digest;
 use carrel_domain::{CollectionId, DocumentId};
-use carrel_operations::Upload;
+use carrel_operations::{StagedUpload, Upload, Uploaded};
 use carrel_storage::documents::DocumentFilter;
-use carrel_storage::originals::Staged;
 use carrel_wire::{DocumentBody, Page, ProblemBody, UploadBody, UploadForm, VersionBody};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -59,7 +58,7 @@ pub(crate) struct VersionsQuery {
 ///
 /// The file is streamed to the store. The same bytes under the same external id (by default the file's name) change
 /// nothing; other bytes become a new version. The answer names the job that reads the file.
-#[utoipa::path(post, path = "/api/v1/collections/{id}/documents", operation_id = "add_document", tag = "Documents",
+#[utoipa::path(post, path = "/api/v1/collections/{id}/documents", operation_id = "add_document", tag = "Documents", security(("oauth2" = ["documents:write"])),
     params(("id" = Uuid, Path, description = "The collection."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
@@ -81,24 +80,31 @@ pub(crate) async fn upload(
     // Refused before a gigabyte has travelled.
     app.operations.expect_upload(&context, collection).await?;
     let (upload, staged) = receive(&app, &context, collection, multipart).await?;
-    let fields = serde_json::to_vec(&(&upload.file_name, &upload.external_id, &upload.title, &upload.metadata))
-        .unwrap_or_default();
+    let fields = serde_json::to_vec(&(
+        &upload.file_name,
+        &upload.external_id,
+        &upload.title,
+        &upload.media_type,
+        &upload.metadata,
+    ))
+    .unwrap_or_default();
     let id = collection.to_string();
-    let digest = staged.digests.sha256.0;
+    let digest = staged.sha256().map(|digest| digest.0).unwrap_or_default();
     let parts: [&[u8]; 4] = [b"documents", id.as_bytes(), &digest, &fields];
-    let fallback = staged.clone();
-    let mut taken = false;
-    let result = once(&app, &context, &headers, &parts, async || {
-        taken = true;
-        let done = app.operations.add_document(&context, &upload, staged).await?;
+    let key = match idempotency::key(&context, &headers, &parts) {
+        Ok(key) => key,
+        Err(problem) => {
+            staged.discard().await;
+            return Err(problem);
+        }
+    };
+    let write = |done: &Uploaded| {
         let status = if done.job.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
-        Ok((status, convert::uploaded(done)))
-    })
-    .await;
-    if !taken {
-        app.operations.discard_upload(&fallback).await;
-    }
-    result
+        idempotency::reply(status, convert::uploaded(done.clone()))
+    };
+    let once = idempotency::once(key.as_ref(), &write);
+    let answer = app.operations.add_document(&context, &upload, staged, once).await?;
+    Ok(idempotency::send(answer, &write))
 }
 
 /// Reads the parts in whatever order they come; the file goes to staging as it arrives.
@@ -107,7 +113,7 @@ async fn receive(
     context: &carrel_domain::OperationContext,
     collection: CollectionId,
     mut multipart: Multipart,
-) -> Result<(Upload, Staged), Problem> {
+) -> Result<(Upload, StagedUpload), Problem> {
     let mut upload = Upload {
         collection,
         file_name: String::new(),
@@ -116,7 +122,7 @@ async fn receive(
         media_type: None,
         metadata: None,
     };
-    let mut staged: Option<Staged> = None;
+    let mut staged: Option<StagedUpload> = None;
     let result = async {
         while let Some(field) = multipart.next_field().await? {
             let name = field.name().unwrap_or_default().to_owned();
@@ -151,7 +157,7 @@ async fn receive(
         (Ok(()), None) => Err(Problem::new(MALFORMED_MULTIPART, "the part named `file` is missing")),
         (Err(problem), staged) => {
             if let Some(staged) = staged {
-                app.operations.discard_upload(&staged).await;
+                staged.discard().await;
             }
             Err(problem)
         }
@@ -170,7 +176,9 @@ async fn text(mut field: Field<'_>) -> Result<String, Problem> {
 }
 
 /// List the documents of a collection, oldest first.
-#[utoipa::path(get, path = "/api/v1/collections/{id}/documents", operation_id = "list_documents", tag = "Documents",
+///
+/// Each comes with its newest version. The filters narrow the list; a cursor belongs to the filters it was made with.
+#[utoipa::path(get, path = "/api/v1/collections/{id}/documents", operation_id = "list_documents", tag = "Documents", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The collection."), DocumentsQuery),
     responses(
         (status = 200, body = Page<DocumentBody>, description = "A page."),
@@ -194,7 +202,9 @@ pub(crate) async fn list(
 }
 
 /// See a document with its newest version.
-#[utoipa::path(get, path = "/api/v1/documents/{id}", operation_id = "get_document", tag = "Documents",
+///
+/// `latest` is the newest version, whatever its state; `current_version_id` the one that search answers from.
+#[utoipa::path(get, path = "/api/v1/documents/{id}", operation_id = "get_document", tag = "Documents", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The document.")),
     responses(
         (status = 200, body = DocumentBody, description = "The document."),
@@ -208,7 +218,10 @@ pub(crate) async fn get(
 }
 
 /// Delete a document with all its versions.
-#[utoipa::path(delete, path = "/api/v1/documents/{id}", operation_id = "delete_document", tag = "Documents",
+///
+/// It stops answering at once. Its originals are removed by jobs, unless another document holds the same bytes. Reports
+/// keep their quotes.
+#[utoipa::path(delete, path = "/api/v1/documents/{id}", operation_id = "delete_document", tag = "Documents", security(("oauth2" = ["documents:write"])),
     params(("id" = Uuid, Path, description = "The document.")),
     responses(
         (status = 204, description = "It is gone."),
@@ -223,7 +236,9 @@ pub(crate) async fn delete(
 }
 
 /// List the versions of a document, newest first.
-#[utoipa::path(get, path = "/api/v1/documents/{id}/versions", operation_id = "list_versions", tag = "Documents",
+///
+/// Versions never change. Continue with `before`, the smallest number seen.
+#[utoipa::path(get, path = "/api/v1/documents/{id}/versions", operation_id = "list_versions", tag = "Documents", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The document."), VersionsQuery),
     responses(
         (status = 200, body = Vec<VersionBody>, description = "Versions."),

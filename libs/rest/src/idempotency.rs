@@ -1,60 +1,62 @@
-//! `Idempotency-Key` on POST: the same request again gets the same reply.
+//! `Idempotency-Key` on POST: the same request again gets the same reply
+//! (draft-ietf-httpapi-idempotency-key-header).
 
-use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{INVALID_PARAMETER, Problem};
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use carrel_domain::OperationContext;
-use carrel_operations::{IdempotencyKey, OperationError, Replay};
+use carrel_operations::{Answer, IdempotencyKey, Once, Reply};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Runs `perform`, unless the request carries a key under which it was performed before; then repeats that reply.
-///
-/// `parts` is what makes the request the same one.
-pub(crate) async fn once<B, F>(
-    app: &App,
+/// The key that the request carries, if any; `parts` is what makes the request the same one.
+pub(crate) fn key(
     context: &OperationContext,
     headers: &HeaderMap,
     parts: &[&[u8]],
-    perform: F,
-) -> Result<Response, Problem>
-where
-    B: Serialize,
-    F: AsyncFnOnce() -> Result<(StatusCode, B), OperationError>,
-{
-    let Some(header) = headers.get("idempotency-key") else {
-        let (status, body) = perform().await?;
-        return Ok((status, Json(body)).into_response());
-    };
+) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::new(INVALID_PARAMETER, "Idempotency-Key: must be sent once"));
+    }
+    let text = value.to_str().unwrap_or_default().trim();
+    // The draft has a string of RFC 9651, in quotes; most clients send the bare key. Both name the same key.
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let mut digest = Sha256::new();
     for part in parts {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
-    let text = header.to_str().unwrap_or_default();
-    let key = IdempotencyKey::new(context, text, digest.finalize().to_vec())?;
-    if let Replay::Answer { status, reply } = app.operations.begin_idempotent(context, &key).await? {
-        return Ok(repeated(status, reply));
-    }
-    let performed = perform().await;
-    let (status, body) = match performed {
-        Ok(done) => done,
-        Err(error) => {
-            app.operations.finish_idempotent(context, &key, None).await?;
-            return Err(error.into());
-        }
-    };
-    let reply = serde_json::to_value(body).unwrap_or(Value::Null);
-    app.operations.finish_idempotent(context, &key, Some((status.as_u16(), &reply))).await?;
-    Ok((status, Json(reply)).into_response())
+    Ok(Some(IdempotencyKey::new(context, text, digest.finalize().to_vec())?))
 }
 
-fn repeated(status: u16, reply: Value) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-    let mut response = (status, Json(reply)).into_response();
-    response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+/// How the operation is to act: once if there is a key.
+pub(crate) fn once<'a, T>(
+    key: Option<&'a IdempotencyKey>,
+    write: &'a (dyn Fn(&T) -> Reply + Send + Sync),
+) -> Once<'a, T> {
+    key.map_or_else(Once::without_key, |key| Once::with_key(key, write))
+}
+
+/// A reply with a JSON body.
+pub(crate) fn reply(status: StatusCode, body: impl Serialize) -> Reply {
+    Reply { status: status.as_u16(), body: serde_json::to_value(body).unwrap_or(Value::Null) }
+}
+
+/// Sends what was answered, now or the first time. A reply whose body is null has none.
+pub(crate) fn send<T>(answer: Answer<T>, write: &(dyn Fn(&T) -> Reply + Send + Sync)) -> Response {
+    let (reply, repeated) = match answer {
+        Answer::Fresh(value) => (write(&value), false),
+        Answer::Repeated(reply) => (reply, true),
+    };
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+    let mut response =
+        if reply.body.is_null() { status.into_response() } else { (status, Json(reply.body)).into_response() };
+    if repeated {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
     response
 }

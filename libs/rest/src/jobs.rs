@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::convert;
 use crate::extract::{Caller, Path, Query};
-use crate::idempotency::once;
+use crate::idempotency;
 use crate::problem::{INVALID_PARAMETER, Problem};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -71,7 +71,9 @@ const ALL_STATES: [JobState; 8] = [
 ];
 
 /// List jobs, newest first.
-#[utoipa::path(get, path = "/api/v1/jobs", operation_id = "list_jobs", tag = "Jobs", params(JobsQuery),
+///
+/// Filter by state, kind, queue, or by the version or the run that a job works on.
+#[utoipa::path(get, path = "/api/v1/jobs", operation_id = "list_jobs", tag = "Jobs", security(("oauth2" = ["jobs:read"])), params(JobsQuery),
     responses(
         (status = 200, body = Page<JobBody>, description = "A page."),
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "`invalid_parameter` or `foreign_cursor`")))]
@@ -86,7 +88,9 @@ pub(crate) async fn list(
 }
 
 /// See a job: its state, why it waits, and every attempt with its error.
-#[utoipa::path(get, path = "/api/v1/jobs/{id}", operation_id = "get_job", tag = "Jobs",
+///
+/// `waits` says in sentences why it has not ended: its time, a paused queue, a limit, jobs that it needs, no worker.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}", operation_id = "get_job", tag = "Jobs", security(("oauth2" = ["jobs:read"])),
     params(("id" = Uuid, Path, description = "The job.")),
     responses(
         (status = 200, body = JobPageBody, description = "The job."),
@@ -102,7 +106,7 @@ pub(crate) async fn get(
 /// Run a job again.
 ///
 /// One that waits for its next attempt starts now. One that was discarded or cancelled is replayed as a new job.
-#[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", operation_id = "retry_job", tag = "Jobs",
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", operation_id = "retry_job", tag = "Jobs", security(("oauth2" = ["jobs:write"])),
     params(("id" = Uuid, Path, description = "The job."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
     responses(
@@ -115,15 +119,18 @@ pub(crate) async fn retry(
     Path(id): Path<JobId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    once(&app, &context, &headers, &[b"retry", id.0.as_bytes()], async || {
-        Ok((StatusCode::ACCEPTED, RetryBody { job_id: app.operations.retry_job(&context, id).await? }))
-    })
-    .await
+    let key = idempotency::key(&context, &headers, &[b"retry", id.0.as_bytes()])?;
+    let write = |job: &JobId| idempotency::reply(StatusCode::ACCEPTED, RetryBody { job_id: *job });
+    let answer = app.operations.retry_job(&context, id, idempotency::once(key.as_ref(), &write)).await?;
+    Ok(idempotency::send(answer, &write))
 }
 
 /// Cancel a job, and what needs it.
-#[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", operation_id = "cancel_job", tag = "Jobs",
-    params(("id" = Uuid, Path, description = "The job.")),
+///
+/// One that waits is cancelled at once; one that runs is told to stop, and is cancelled when it notices.
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", operation_id = "cancel_job", tag = "Jobs", security(("oauth2" = ["jobs:write"])),
+    params(("id" = Uuid, Path, description = "The job."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
     responses(
         (status = 202, description = "It is cancelled, or was told to stop."),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`"),
@@ -132,7 +139,10 @@ pub(crate) async fn cancel(
     State(app): State<App>,
     Caller(context): Caller,
     Path(id): Path<JobId>,
-) -> Result<StatusCode, Problem> {
-    app.operations.cancel_job(&context, id).await?;
-    Ok(StatusCode::ACCEPTED)
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let key = idempotency::key(&context, &headers, &[b"cancel", id.0.as_bytes()])?;
+    let write = |(): &()| idempotency::reply(StatusCode::ACCEPTED, ());
+    let answer = app.operations.cancel_job(&context, id, idempotency::once(key.as_ref(), &write)).await?;
+    Ok(idempotency::send(answer, &write))
 }

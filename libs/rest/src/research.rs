@@ -3,13 +3,14 @@
 use crate::app::App;
 use crate::convert;
 use crate::extract::{Caller, Json, Path, Query};
-use crate::idempotency::once;
+use crate::idempotency;
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use carrel_domain::research::Run;
 use carrel_domain::{OperationContext, RunId};
 use carrel_operations::Question;
 use carrel_wire::{Page, ProblemBody, QuestionBody, RunBody, RunEventBody, RunPageBody, VerificationBody};
@@ -42,7 +43,7 @@ pub(crate) struct RunsQuery {
 /// Ask a question.
 ///
 /// The answer comes as a report in which every claim is an exact quote; watch it grow at `/events`.
-#[utoipa::path(post, path = "/api/v1/research", operation_id = "ask", tag = "Research",
+#[utoipa::path(post, path = "/api/v1/research", operation_id = "ask", tag = "Research", security(("oauth2" = ["research"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
     request_body = QuestionBody,
     responses(
@@ -58,14 +59,16 @@ pub(crate) async fn ask(
     let fields = serde_json::to_vec(&body).unwrap_or_default();
     let question =
         Question { question: body.question, collections: body.collections, filter: convert::filter(body.filter)? };
-    once(&app, &context, &headers, &[b"research", &fields], async || {
-        Ok((StatusCode::ACCEPTED, convert::run(app.operations.ask(&context, &question).await?)))
-    })
-    .await
+    let key = idempotency::key(&context, &headers, &[b"research", &fields])?;
+    let write = |run: &Run| idempotency::reply(StatusCode::ACCEPTED, convert::run(run.clone()));
+    let answer = app.operations.ask(&context, &question, idempotency::once(key.as_ref(), &write)).await?;
+    Ok(idempotency::send(answer, &write))
 }
 
 /// List research runs, newest first.
-#[utoipa::path(get, path = "/api/v1/research", operation_id = "list_runs", tag = "Research", params(RunsQuery),
+///
+/// The runs of the whole workspace, whoever asked.
+#[utoipa::path(get, path = "/api/v1/research", operation_id = "list_runs", tag = "Research", security(("oauth2" = ["research"])), params(RunsQuery),
     responses((status = 200, body = Page<RunBody>, description = "A page.")))]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -77,7 +80,9 @@ pub(crate) async fn list(
 }
 
 /// See a run: its plan, its claims with their citations, and the report when it stands.
-#[utoipa::path(get, path = "/api/v1/research/{id}", operation_id = "get_run", tag = "Research",
+///
+/// May be read at any time; claims and report are empty until the run has written them.
+#[utoipa::path(get, path = "/api/v1/research/{id}", operation_id = "get_run", tag = "Research", security(("oauth2" = ["research"])),
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 200, body = RunPageBody, description = "The run."),
@@ -91,7 +96,9 @@ pub(crate) async fn get(
 }
 
 /// Get the report in Markdown.
-#[utoipa::path(get, path = "/api/v1/research/{id}/report.md", operation_id = "get_report_markdown", tag = "Research",
+///
+/// Every claim with its numbered quotes, then the sources. A run that abstained says what was searched.
+#[utoipa::path(get, path = "/api/v1/research/{id}/report.md", operation_id = "get_report_markdown", tag = "Research", security(("oauth2" = ["research"])),
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 200, content_type = "text/markdown", body = String, description = "The report."),
@@ -106,7 +113,9 @@ pub(crate) async fn report_markdown(
 }
 
 /// Get the report as JSON.
-#[utoipa::path(get, path = "/api/v1/research/{id}/report.json", operation_id = "get_report_json", tag = "Research",
+///
+/// The same as the run itself, but only once its report stands.
+#[utoipa::path(get, path = "/api/v1/research/{id}/report.json", operation_id = "get_report_json", tag = "Research", security(("oauth2" = ["research"])),
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 200, body = RunPageBody, description = "The report."),
@@ -120,7 +129,10 @@ pub(crate) async fn report_json(
 }
 
 /// Check every quote of a report against the versions once more.
-#[utoipa::path(get, path = "/api/v1/research/{id}/verification", operation_id = "verify_run", tag = "Research",
+///
+/// Each quote is compared with its version's text, byte for byte, in the database. Citations of documents that were deleted
+/// since cannot be compared and are counted apart.
+#[utoipa::path(get, path = "/api/v1/research/{id}/verification", operation_id = "verify_run", tag = "Research", security(("oauth2" = ["research"])),
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 200, body = VerificationBody, description = "What the check found."),
@@ -138,7 +150,7 @@ pub(crate) async fn verify(
 ///
 /// Sends what has happened so far, then what happens, and ends with the run. Each event's `data` is a `RunEventBody`; a
 /// client that lost the connection continues with `Last-Event-ID`.
-#[utoipa::path(get, path = "/api/v1/research/{id}/events", operation_id = "watch_run", tag = "Research",
+#[utoipa::path(get, path = "/api/v1/research/{id}/events", operation_id = "watch_run", tag = "Research", security(("oauth2" = ["research"])),
     params(("id" = Uuid, Path, description = "The run."),
         ("Last-Event-ID" = Option<i64>, Header, description = "The last event seen.")),
     responses(

@@ -11,7 +11,7 @@ use carrel_wire::{ProblemBody, SearchAnswerBody, SearchBody};
 /// Search.
 ///
 /// Hits are passages of the current versions. `hybrid` ranks by words (BM25) and by meaning (vectors) together.
-#[utoipa::path(post, path = "/api/v1/search", operation_id = "search", tag = "Search",
+#[utoipa::path(post, path = "/api/v1/search", operation_id = "search", tag = "Search", security(("oauth2" = ["search"])),
     request_body = SearchBody,
     responses(
         (status = 200, body = SearchAnswerBody, description = "What was found, best first."),

@@ -35,7 +35,9 @@ pub(crate) struct TextQuery {
 const TEXT_PART: u32 = 1_000_000;
 
 /// See a version with its document.
-#[utoipa::path(get, path = "/api/v1/versions/{id}", operation_id = "get_version", tag = "Versions",
+///
+/// `state` tells how far it is: `received`, `extracted`, `searchable`, or `failed` with the reason in `failure`.
+#[utoipa::path(get, path = "/api/v1/versions/{id}", operation_id = "get_version", tag = "Versions", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The version.")),
     responses(
         (status = 200, body = VersionPageBody, description = "The version."),
@@ -50,7 +52,9 @@ pub(crate) async fn get(
 }
 
 /// Read a version's text, or a part of it.
-#[utoipa::path(get, path = "/api/v1/versions/{id}/text", operation_id = "get_text", tag = "Versions",
+///
+/// Positions count Unicode code points of the text that was extracted: those that hits and citations name.
+#[utoipa::path(get, path = "/api/v1/versions/{id}/text", operation_id = "get_text", tag = "Versions", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The version."), TextQuery),
     responses(
         (status = 200, body = TextBody, description = "The part; shorter than asked for at the text's end."),
@@ -72,7 +76,10 @@ pub(crate) async fn text(
 }
 
 /// Get the original bytes, or a part of them (RFC 9110 section 14).
-#[utoipa::path(get, path = "/api/v1/versions/{id}/original", operation_id = "get_original", tag = "Versions",
+///
+/// The bytes exactly as they were sent. `ETag` is their SHA-256; `If-None-Match`, `If-Range` and one `Range` are honoured.
+/// Every access is audited.
+#[utoipa::path(get, path = "/api/v1/versions/{id}/original", operation_id = "get_original", tag = "Versions", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The version."),
         ("Range" = Option<String>, Header, description = "One range of bytes, for example `bytes=0-1023`.")),
     responses(

@@ -39,7 +39,7 @@ pub async fn find_client(database: &Database, id: ClientId) -> Result<Option<Cli
 /// What is known of an idempotency key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Idempotency {
-    /// First use: go on, and store the reply.
+    /// First use: go on, and keep the reply.
     Fresh,
     /// The same request was answered before, like this.
     Answered {
@@ -54,44 +54,51 @@ pub enum Idempotency {
     Mismatch,
 }
 
-/// Claims `key` for the request with `fingerprint`. A claim whose request never ended lapses after `lapse`.
-pub async fn begin_idempotent(
+/// A key that a client chose for one request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestKey<'a> {
+    /// The client.
+    pub client: ClientId,
+    /// Its key.
+    pub key: &'a str,
+    /// What makes the request the same one.
+    pub fingerprint: &'a [u8],
+}
+
+/// Claims a key until the end of the transaction, or finds what is known of it. Replies from before `since` are
+/// forgotten.
+///
+/// The claim is a lock, not a row: a process that dies in the middle gives it back together with everything it did.
+pub async fn claim_key(
     transaction: &mut Transaction,
-    client: ClientId,
-    key: &str,
-    fingerprint: &[u8],
-    now: DateTime<Utc>,
-    lapse: chrono::Duration,
+    request: RequestKey<'_>,
+    since: DateTime<Utc>,
 ) -> Result<Idempotency, StorageError> {
     let workspace = transaction.workspace();
-    let claimed = sqlx::query!(
-        "insert into carrel.idempotency as i (workspace_id, client_id, key, fingerprint, created_at)
-         values ($1, $2, $3, $4, $5)
-         on conflict (workspace_id, client_id, key) do update set created_at = excluded.created_at, fingerprint = excluded.fingerprint
-             where i.reply is null and i.created_at < $6 and i.fingerprint = excluded.fingerprint
-         returning key",
-        workspace.0,
-        client.0,
-        key,
-        fingerprint,
-        now,
-        now - lapse
+    let free = sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock(hashtextextended('key:' || $1::text || $2::text || $3::text, 0)) as "free!""#,
+        workspace.to_string(),
+        request.client.to_string(),
+        request.key
     )
-    .fetch_optional(transaction.connection())
+    .fetch_one(transaction.connection())
     .await?;
-    if claimed.is_some() {
-        return Ok(Idempotency::Fresh);
+    if !free {
+        return Ok(Idempotency::InProgress);
     }
+    // A statement of its own: it must see what the claimant before has committed.
     let row = sqlx::query!(
-        "select fingerprint, status, reply from carrel.idempotency where workspace_id = $1 and client_id = $2 and key = $3",
+        "select fingerprint, status, reply from carrel.idempotency
+         where workspace_id = $1 and client_id = $2 and key = $3 and created_at >= $4",
         workspace.0,
-        client.0,
-        key
+        request.client.0,
+        request.key,
+        since
     )
     .fetch_optional(transaction.connection())
     .await?;
-    let Some(row) = row else { return Ok(Idempotency::InProgress) };
-    if row.fingerprint != fingerprint {
+    let Some(row) = row else { return Ok(Idempotency::Fresh) };
+    if row.fingerprint != request.fingerprint {
         return Ok(Idempotency::Mismatch);
     }
     match (row.status, row.reply) {
@@ -100,48 +107,45 @@ pub async fn begin_idempotent(
     }
 }
 
-/// Keeps the reply for whoever sends the same key again.
-pub async fn finish_idempotent(
+/// Keeps the reply of a claimed key, to be committed with what the request did. Forgets some of the workspace's replies
+/// from before `since` on the way.
+pub async fn keep_reply(
     transaction: &mut Transaction,
-    client: ClientId,
-    key: &str,
-    status: u16,
-    reply: &Value,
+    request: RequestKey<'_>,
+    (status, reply): (u16, &Value),
+    now: DateTime<Utc>,
+    since: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     let workspace = transaction.workspace();
     sqlx::query!(
-        "update carrel.idempotency set status = $4, reply = $5 where workspace_id = $1 and client_id = $2 and key = $3",
+        "delete from carrel.idempotency i
+         using (select client_id, key from carrel.idempotency
+                where workspace_id = $1 and created_at < $2
+                order by created_at limit 100
+                for update skip locked) old
+         where i.workspace_id = $1 and i.client_id = old.client_id and i.key = old.key",
         workspace.0,
-        client.0,
-        key,
-        status.cast_signed(),
-        reply
+        since
     )
     .execute(transaction.connection())
     .await?;
-    Ok(())
-}
-
-/// Gives the key back after a request that failed, so that it can be tried again.
-pub async fn forget_idempotent(transaction: &mut Transaction, client: ClientId, key: &str) -> Result<(), StorageError> {
-    let workspace = transaction.workspace();
     sqlx::query!(
-        "delete from carrel.idempotency where workspace_id = $1 and client_id = $2 and key = $3 and reply is null",
+        "insert into carrel.idempotency (workspace_id, client_id, key, fingerprint, status, reply, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (workspace_id, client_id, key) do update
+         set fingerprint = excluded.fingerprint, status = excluded.status, reply = excluded.reply,
+             created_at = excluded.created_at",
         workspace.0,
-        client.0,
-        key
+        request.client.0,
+        request.key,
+        request.fingerprint,
+        status.cast_signed(),
+        reply,
+        now
     )
     .execute(transaction.connection())
     .await?;
     Ok(())
-}
-
-/// Deletes keys older than `before`; answers how many.
-pub async fn expire_idempotent(transaction: &mut Transaction, before: DateTime<Utc>) -> Result<u64, StorageError> {
-    let done = sqlx::query!("delete from carrel.idempotency where created_at < $1", before)
-        .execute(transaction.connection())
-        .await?;
-    Ok(done.rows_affected())
 }
 
 /// Records that `action` happened to `subject`, in the transaction of the change itself.

@@ -1,9 +1,10 @@
-//! Collections.
+//! Collections. One that is removed is behind the wall of its workspace until a job has cleared it.
 
 use crate::page::{After, Page};
 use crate::{StorageError, Transaction};
 use carrel_domain::CollectionId;
 use carrel_domain::archive::Collection;
+use chrono::{DateTime, Utc};
 
 /// Stores a new collection. A taken name is refused by `collection_name_unique`.
 pub async fn insert(transaction: &mut Transaction, collection: &Collection) -> Result<(), StorageError> {
@@ -76,18 +77,77 @@ pub async fn list(
     Ok(Page::cut(rows, limit, |collection| After { at: collection.created_at, id: collection.id.0 }))
 }
 
-/// Deletes a collection with everything in it; answers the digests of its originals, or `None` when there is none.
-pub async fn delete(transaction: &mut Transaction, id: CollectionId) -> Result<Option<Vec<Vec<u8>>>, StorageError> {
-    let digests = sqlx::query_scalar!(
-        "select distinct v.sha256
-         from carrel.document_version v
-         join carrel.document d on d.id = v.document_id
-         where d.collection_id = $1",
+/// Lets the rest of the transaction see removed collections, which the wall hides from everybody else.
+async fn see_removed(transaction: &mut Transaction) -> Result<(), StorageError> {
+    sqlx::query("select set_config('carrel.sees_removed', 'yes', true)").execute(transaction.connection()).await?;
+    Ok(())
+}
+
+/// Takes a collection out of sight, with all that is in it, whatever its size; [`clear`] does the rest. `false` when
+/// there is none. Waits for uploads that are just being stored in it; later ones find no collection.
+pub async fn remove(transaction: &mut Transaction, id: CollectionId, now: DateTime<Utc>) -> Result<bool, StorageError> {
+    see_removed(transaction).await?;
+    let done =
+        sqlx::query!("update carrel.collection set removed_at = $2 where id = $1 and removed_at is null", id.0, now)
+            .execute(transaction.connection())
+            .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What [`clear`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// SHA-256 of originals that lost a version.
+    pub originals: Vec<Vec<u8>>,
+    /// Documents that were deleted.
+    pub documents: u64,
+    /// False when nothing of the collection is left.
+    pub more: bool,
+}
+
+/// Deletes a part of a removed collection: some segments of the index, or at most `documents` documents, or in the end
+/// the collection itself. One that is not removed, or not there, is left alone and has nothing more.
+pub async fn clear(transaction: &mut Transaction, id: CollectionId, documents: u32) -> Result<Cleared, StorageError> {
+    see_removed(transaction).await?;
+    // A large segment takes its time; the job has a limit of its own.
+    sqlx::query("set local statement_timeout = '10min'").execute(transaction.connection()).await?;
+    let removed = sqlx::query!("select id from carrel.collection where id = $1 and removed_at is not null", id.0)
+        .fetch_optional(transaction.connection())
+        .await?;
+    if removed.is_none() {
+        return Ok(Cleared::default());
+    }
+    let segments = sqlx::query!(
+        "delete from carrel.segment
+         where collection_id = $1
+           and no in (select s.no from carrel.segment s where s.collection_id = $1 order by s.no limit 8)",
         id.0
+    )
+    .execute(transaction.connection())
+    .await?;
+    if segments.rows_affected() > 0 {
+        return Ok(Cleared { more: true, ..Cleared::default() });
+    }
+    // Who publishes a version locks its document first, and so does this.
+    let batch = sqlx::query_scalar!(
+        "select id from carrel.document where collection_id = $1 order by created_at, id limit $2 for update",
+        id.0,
+        i64::from(documents)
     )
     .fetch_all(transaction.connection())
     .await?;
-    let done =
-        sqlx::query!("delete from carrel.collection where id = $1", id.0).execute(transaction.connection()).await?;
-    Ok((done.rows_affected() == 1).then_some(digests))
+    if batch.is_empty() {
+        sqlx::query!("delete from carrel.collection where id = $1 and removed_at is not null", id.0)
+            .execute(transaction.connection())
+            .await?;
+        return Ok(Cleared::default());
+    }
+    let originals =
+        sqlx::query_scalar!("select distinct sha256 from carrel.document_version where document_id = any($1)", &batch)
+            .fetch_all(transaction.connection())
+            .await?;
+    let done = sqlx::query!("delete from carrel.document where id = any($1)", &batch)
+        .execute(transaction.connection())
+        .await?;
+    Ok(Cleared { originals, documents: done.rows_affected(), more: true })
 }

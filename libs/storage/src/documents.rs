@@ -1,4 +1,5 @@
-//! Documents, their immutable versions, and renditions.
+//! Documents, their immutable versions, and renditions. What belongs to a removed collection is not there: every look-up
+//! by id joins [`carrel.collection`](crate::collections), whose wall hides it.
 
 use crate::page::{After, Page};
 use crate::{StorageError, Transaction};
@@ -63,11 +64,19 @@ pub enum Received {
     },
 }
 
-/// Stores a version. Senders of the same document wait for each other, so version numbers have no gaps.
+/// Stores a version; `None` when there is no such collection. Senders of the same document wait for each other, so
+/// version numbers have no gaps.
 ///
 /// The same bytes again are a no-op unless the earlier attempt to read them failed.
-pub async fn receive(transaction: &mut Transaction, new: &NewVersion) -> Result<Received, StorageError> {
+pub async fn receive(transaction: &mut Transaction, new: &NewVersion) -> Result<Option<Received>, StorageError> {
     let workspace = transaction.workspace();
+    // Held until the commit, so that a collection is not removed while something is put into it.
+    let collection = sqlx::query!("select id from carrel.collection where id = $1 for share", new.collection.0)
+        .fetch_optional(transaction.connection())
+        .await?;
+    if collection.is_none() {
+        return Ok(None);
+    }
     let metadata = Value::Object(new.metadata.clone().unwrap_or_default());
     let document = sqlx::query!(
         r#"insert into carrel.document as d
@@ -96,7 +105,7 @@ pub async fn receive(transaction: &mut Transaction, new: &NewVersion) -> Result<
         && latest.sha256 == new.sha256.0
         && latest.state != "failed"
     {
-        return Ok(Received::Unchanged { document: id, version: VersionId(latest.id) });
+        return Ok(Some(Received::Unchanged { document: id, version: VersionId(latest.id) }));
     }
     let number = latest.as_ref().map_or(1, |latest| latest.number + 1);
     sqlx::query!(
@@ -117,7 +126,7 @@ pub async fn receive(transaction: &mut Transaction, new: &NewVersion) -> Result<
     .execute(transaction.connection())
     .await?;
     if document.fresh {
-        return Ok(Received::Created { document: id, version: new.version });
+        return Ok(Some(Received::Created { document: id, version: new.version }));
     }
     sqlx::query!(
         "update carrel.document set updated_at = $2, name = $3, metadata = coalesce($4, metadata) where id = $1",
@@ -128,7 +137,7 @@ pub async fn receive(transaction: &mut Transaction, new: &NewVersion) -> Result<
     )
     .execute(transaction.connection())
     .await?;
-    Ok(Received::Revised { document: id, version: new.version })
+    Ok(Some(Received::Revised { document: id, version: new.version }))
 }
 
 /// Other documents of the workspace whose newest version has the same bytes, oldest first, at most ten.
@@ -140,6 +149,8 @@ pub async fn same_bytes(
     let ids = sqlx::query_scalar!(
         r#"select v.document_id
            from carrel.document_version v
+           join carrel.document d on d.id = v.document_id
+           join carrel.collection c on c.id = d.collection_id
            where v.sha256 = $1 and v.document_id <> $2
            group by v.document_id
            order by min(v.created_at)
@@ -243,6 +254,7 @@ pub async fn list(
     let ids = sqlx::query!(
         r#"select d.id, d.created_at
            from carrel.document d
+           join carrel.collection c on c.id = d.collection_id
            where d.collection_id = $1
              and ($2::timestamptz is null or (d.created_at, d.id) > ($2, $3))
              and ($4::text is null or d.external_id = $4)
@@ -279,6 +291,7 @@ async fn get_many(transaction: &mut Transaction, ids: &[Uuid]) -> Result<Vec<Doc
                   d.current_version_id,
                   (select count(*) from carrel.document_version v where v.document_id = d.id) as "versions!"
            from carrel.document d
+           join carrel.collection c on c.id = d.collection_id
            where d.id = any($1)
            order by d.created_at, d.id"#,
         ids
@@ -351,6 +364,8 @@ pub async fn versions(
                   r.warnings as "warnings?", v.created_at, v.created_by
            from carrel.document_version v
            join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
+           join carrel.document d on d.id = v.document_id
+           join carrel.collection c on c.id = d.collection_id
            left join carrel.rendition r on r.version_id = v.id
            where v.document_id = $1 and ($2::int is null or v.number < $2)
            order by v.number desc
@@ -374,6 +389,8 @@ pub async fn version(transaction: &mut Transaction, id: VersionId) -> Result<Opt
                   r.warnings as "warnings?", v.created_at, v.created_by
            from carrel.document_version v
            join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
+           join carrel.document d on d.id = v.document_id
+           join carrel.collection c on c.id = d.collection_id
            left join carrel.rendition r on r.version_id = v.id
            where v.id = $1"#,
         id.0
@@ -439,9 +456,12 @@ pub async fn rendition_slice(
     // Positions count from one in SQL, so the last of them must stay free.
     let start = span.start.min(i32::MAX.unsigned_abs() - 1);
     let row = sqlx::query!(
-        r#"select substring(text from $2::int + 1 for $3::int) as "part!", characters
-           from carrel.rendition
-           where version_id = $1"#,
+        r#"select substring(r.text from $2::int + 1 for $3::int) as "part!", r.characters
+           from carrel.rendition r
+           join carrel.document_version v on v.id = r.version_id
+           join carrel.document d on d.id = v.document_id
+           join carrel.collection c on c.id = d.collection_id
+           where r.version_id = $1"#,
         id.0,
         start.cast_signed(),
         span.len().cast_signed()
@@ -505,20 +525,33 @@ pub async fn insert_rendition(transaction: &mut Transaction, new: &NewRendition<
 
 /// Deletes a document with all its versions; answers the digests of its originals, or `None` when there is none.
 pub async fn delete(transaction: &mut Transaction, id: DocumentId) -> Result<Option<Vec<Vec<u8>>>, StorageError> {
+    // Who publishes a version holds this lock; after it, what is published shows below.
+    let found = sqlx::query!(
+        "select d.id from carrel.document d
+         join carrel.collection c on c.id = d.collection_id
+         where d.id = $1
+         for update of d",
+        id.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    if found.is_none() {
+        return Ok(None);
+    }
     let digests =
         sqlx::query_scalar!("select distinct sha256 from carrel.document_version where document_id = $1", id.0)
             .fetch_all(transaction.connection())
             .await?;
-    // Their postings stay in shared segments until the next merge; the tombstones keep them from answering.
+    // The postings of what answers stay in shared segments until the next merge; tombstones keep them from answering.
+    // Passages that never answered have no postings, and those that no longer do have their tombstone.
     sqlx::query!(
         "insert into carrel.tombstone (workspace_id, collection_id, passage_no)
-         select workspace_id, collection_id, no from carrel.passage where document_id = $1
+         select workspace_id, collection_id, no from carrel.passage where document_id = $1 and searchable
          on conflict do nothing",
         id.0
     )
     .execute(transaction.connection())
     .await?;
-    let done =
-        sqlx::query!("delete from carrel.document where id = $1", id.0).execute(transaction.connection()).await?;
-    Ok((done.rows_affected() == 1).then_some(digests))
+    sqlx::query!("delete from carrel.document where id = $1", id.0).execute(transaction.connection()).await?;
+    Ok(Some(digests))
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use carrel_domain::{Actor, ClientId, OperationContext, RequestId, Scopes};
-use carrel_operations::Upload;
+use carrel_operations::{Once, Upload};
 use carrel_storage::originals;
 use carrel_testkit::{Setup, TestApp, until};
 use chrono::Utc;
@@ -49,7 +49,7 @@ async fn bytes_that_arrive_during_their_release_are_kept() {
             media_type: None,
             metadata: None,
         };
-        operations.add_document(&context, &upload, staged).await.unwrap();
+        operations.add_document(&context, &upload, staged, Once::without_key()).await.unwrap();
     });
     until("the upload asks whether the bytes are there", async || {
         let sql =

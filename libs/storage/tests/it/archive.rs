@@ -70,7 +70,7 @@ impl Shelf {
             now: noon(),
             by: Actor::Operator,
         };
-        documents::receive(tx, &new).await.unwrap()
+        documents::receive(tx, &new).await.unwrap().expect("the collection is there")
     }
 
     /// A version with its rendition and one passage; not published.
