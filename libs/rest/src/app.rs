@@ -1,11 +1,12 @@
 //! The router with its layers and bounds.
 
 use crate::health::Readiness;
-use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
+use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TIMED_OUT};
 use crate::{access, collections, documents, health, jobs, observe, openapi, page, research, search, versions};
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::response::IntoResponse;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use carrel_operations::Operations;
 use std::any::Any;
@@ -17,7 +18,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -89,12 +89,13 @@ pub(crate) fn routes() -> (OpenApiRouter<App>, OpenApiRouter<App>, OpenApiRouter
 /// The whole application.
 pub fn router(app: App) -> Router {
     let (quick, uploads, streams) = routes();
-    let timeout = |limit| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
     let quick: Router<App> = quick.into();
     let uploads: Router<App> = uploads.into();
     let streams: Router<App> = streams.into();
-    let quick = quick.layer(DefaultBodyLimit::max(app.limits.body_bytes)).layer(timeout(app.limits.request));
-    let uploads = uploads.layer(DefaultBodyLimit::disable()).layer(timeout(app.limits.upload));
+    let HttpLimits { body_bytes, request, upload } = app.limits;
+    let in_time = |post| middleware::from_fn_with_state(TimeLimits { post, other: request }, in_time);
+    let quick = quick.layer(DefaultBodyLimit::max(body_bytes)).layer(in_time(request));
+    let uploads = uploads.layer(DefaultBodyLimit::disable()).layer(in_time(upload));
     let header = |name: &'static str, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
     };
@@ -119,7 +120,26 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-fn panicked(_: Box<dyn Any + Send + 'static>) -> axum::response::Response {
+/// How long a request may take.
+#[derive(Clone, Copy)]
+struct TimeLimits {
+    post: Duration,
+    other: Duration,
+}
+
+/// Gives a request up that takes too long. What it has begun is rolled back, because its transaction is dropped with it.
+async fn in_time(State(limits): State<TimeLimits>, request: Request, next: Next) -> Response {
+    let limit = if request.method() == Method::POST { limits.post } else { limits.other };
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!("the request took longer than {} s and was given up", limit.as_secs_f64());
+            Problem::new(TIMED_OUT, detail).into_response()
+        }
+    }
+}
+
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     // The panic hook has logged the message and the place.
     Problem::new(crate::problem::INTERNAL, "the request met a fault").into_response()
 }

@@ -37,11 +37,13 @@ pub struct Setup {
     pub upload_bytes: u64,
     /// Jobs of each queue that run at once; 0 runs none, so that they stay where they are.
     pub jobs: usize,
+    /// Bounds of HTTP.
+    pub http: HttpLimits,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { upload_bytes: 64 << 20, jobs: 2 }
+        Self { upload_bytes: 64 << 20, jobs: 2, http: HttpLimits::default() }
     }
 }
 
@@ -59,6 +61,7 @@ pub struct TestApp {
     pub other_workspace: WorkspaceId,
     admin: Admin,
     http: reqwest::Client,
+    api: App,
     folder: tempfile::TempDir,
     stop: CancellationToken,
     expected: Mutex<BTreeSet<String>>,
@@ -109,17 +112,16 @@ impl TestApp {
         let worker = (setup.jobs > 0).then(|| start_worker(&operations, folder.path(), setup.jobs, &stop));
         let run_signals = broadcast::Sender::new(256);
         tokio::spawn(forward_signals(database.database.clone(), run_signals.clone()));
-        let router = carrel_rest::router(App {
+        let api = App {
             operations: operations.clone(),
             readiness: Arc::new(Checks { operations: operations.clone(), worker }),
             run_signals,
             traceparent: || None,
             adopt_parent: |_, _| {},
-            limits: HttpLimits::default(),
+            limits: setup.http,
             shutdown: stop.clone(),
-        });
-        let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());
+        };
+        serve(listener, api.clone());
         // Compressed answers are for a test to ask for.
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
@@ -130,6 +132,7 @@ impl TestApp {
             other_workspace,
             admin,
             http,
+            api,
             folder,
             stop,
             expected: Mutex::default(),
@@ -159,6 +162,16 @@ impl TestApp {
     async fn client_in(&self, workspace: WorkspaceId, scopes: Scopes) -> Client {
         let (id, secret) = self.credentials(workspace, &scopes).await;
         Client::sign_in(self.http.clone(), &self.url, id, &secret).await
+    }
+
+    /// Serves the API once more on a port of its own, with `change` made to its parts; answers its address.
+    pub async fn serve_with(&self, change: impl FnOnce(&mut App)) -> String {
+        let mut api = self.api.clone();
+        change(&mut api);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        serve(listener, api);
+        url
     }
 
     /// What the operator does.
@@ -236,6 +249,11 @@ impl Drop for TestApp {
         self.stop.cancel();
         assert!(complaints.is_empty(), "jobs are left or failed: {complaints:#?}");
     }
+}
+
+fn serve(listener: TcpListener, api: App) {
+    let stopped = api.shutdown.clone().cancelled_owned();
+    tokio::spawn(axum::serve(listener, carrel_rest::router(api)).with_graceful_shutdown(stopped).into_future());
 }
 
 fn start_worker(operations: &Operations, folder: &Path, jobs: usize, stop: &CancellationToken) -> WorkerHealth {

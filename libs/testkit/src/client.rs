@@ -29,6 +29,11 @@ impl Client {
         Self { id, token, http, base: base.to_owned() }
     }
 
+    /// The same client at another address of the same application.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     /// A request with the token; `path` begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
@@ -120,6 +125,9 @@ pub async fn problem(response: Response, status: u16, code: &str) -> ProblemBody
     let body: ProblemBody = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"));
     assert_eq!((body.status, body.code.as_str()), (status, code), "{url}: {text}");
     assert!(!body.request_id.is_empty(), "{url}: the problem names its request");
+    let entry = carrel_rest::problem::CODES.iter().find(|entry| entry.code == code).expect("a code of the table");
+    let expected = (entry.status, entry.title, entry.advice, entry.retryable);
+    assert_eq!((body.status, body.title.as_str(), body.advice.as_str(), body.retryable), expected, "{url}");
     body
 }
 
