@@ -20,7 +20,10 @@ async fn refused(answer: Response, status: u16, error: &str) {
     let found = answer.status().as_u16();
     let body: Value = answer.json().await.unwrap();
     assert_eq!((found, body["error"].as_str()), (status, Some(error)), "{body}");
-    assert!(body["error_description"].as_str().is_some_and(|text| !text.is_empty()));
+    let description = body["error_description"].as_str().unwrap();
+    assert!(!description.is_empty());
+    // The characters of section 5.2.
+    assert!(description.chars().all(|c| matches!(c, ' '..='~') && c != '"' && c != '\\'), "{description}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,10 +69,12 @@ async fn what_is_wrong_is_refused_in_the_words_of_the_standard() {
 
     refused(token(&app, &with(&[])).await, 400, "invalid_request").await;
     refused(token(&app, &with(&[grant, grant])).await, 400, "invalid_request").await;
-    for other in ["password", "authorization_code", "", "CLIENT_CREDENTIALS"] {
+    // A parameter without a value counts as left out (section 3.2).
+    refused(token(&app, &with(&[("grant_type", "")])).await, 400, "invalid_request").await;
+    for other in ["password", "authorization_code", "CLIENT_CREDENTIALS"] {
         refused(token(&app, &with(&[("grant_type", other)])).await, 400, "unsupported_grant_type").await;
     }
-    for scope in ["jobs:read", "search jobs:write", "everything", "search,research"] {
+    for scope in ["se\u{e4}rch\"\\", "jobs:read", "search jobs:write", "everything", "search,research"] {
         refused(token(&app, &with(&[grant, ("scope", scope)])).await, 400, "invalid_scope").await;
     }
     for (client, secret) in [
@@ -97,6 +102,53 @@ async fn what_is_wrong_is_refused_in_the_words_of_the_standard() {
     refused(json.send().await.unwrap(), 400, "invalid_request").await;
     let broken = app.http().post(&url).header("content-type", "application/x-www-form-urlencoded").body("%%%=\u{0}");
     refused(broken.send().await.unwrap(), 400, "invalid_request").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_shows_itself_in_one_way_and_says_everything_once() {
+    let app = TestApp::start().await;
+    let (id, secret) = app.credentials(app.workspace, &"search".parse().unwrap()).await;
+    let id = id.to_string();
+    let url = format!("{}/oauth/token", app.url);
+    let grant = ("grant_type", "client_credentials");
+    let basic = |form: &[(&str, &str)]| app.http().post(&url).basic_auth(&id, Some(&secret)).form(form);
+
+    // Two ways at once, although both are right (section 2.3).
+    let both = basic(&[grant, ("client_id", &id), ("client_secret", &secret)]);
+    refused(both.send().await.unwrap(), 400, "invalid_request").await;
+    refused(basic(&[grant, ("client_secret", &secret)]).send().await.unwrap(), 400, "invalid_request").await;
+    let other = Uuid::now_v7().to_string();
+    refused(basic(&[grant, ("client_id", &other)]).send().await.unwrap(), 400, "invalid_request").await;
+    assert_eq!(basic(&[grant, ("client_id", &id)]).send().await.unwrap().status(), 200, "its own name is no secret");
+    // A header that cannot be read does not make the form count.
+    for header in ["Basic %%%", "Basic", "Bearer abc", "Digest a=b"] {
+        let form = [grant, ("client_id", id.as_str())];
+        let request = app.http().post(&url).header("authorization", header).form(&form);
+        let answer = request.send().await.unwrap();
+        assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic"), "{header}");
+        refused(answer, 401, "invalid_client").await;
+    }
+    let twice = basic(&[grant]).header("authorization", "Basic Y2FycmVsOmNhcnJlbA==");
+    refused(twice.send().await.unwrap(), 400, "invalid_request").await;
+
+    // Every parameter once (section 3.2); what is unknown is ignored.
+    let credentials = [grant, ("client_id", id.as_str()), ("client_secret", secret.as_str()), ("scope", "search")];
+    for repeated in credentials {
+        let form = [&credentials[..], &[repeated]].concat();
+        refused(token(&app, &form).await, 400, "invalid_request").await;
+    }
+    let unknown = [&credentials[..], &[("audience", "a"), ("audience", "b"), ("scope", "")]].concat();
+    assert_eq!(token(&app, &unknown).await.status(), 200);
+
+    // Nothing in the address, where it would be logged (section 2.3.1).
+    let addressed = app.http().post(format!("{url}?client_secret={secret}")).form(&[grant, ("client_id", &id)]);
+    refused(addressed.send().await.unwrap(), 400, "invalid_request").await;
+    // Both parts of Basic are form-encoded before (section 2.3.1).
+    let encoded = STANDARD.encode(format!("{}:{}", id.replace('-', "%2D"), secret.replace('_', "%5F")));
+    let request = app.http().post(&url).header("authorization", format!("basic {encoded}")).form(&[grant]);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let large = "a".repeat(3 << 20);
+    refused(token(&app, &[grant, ("client_id", &large)]).await, 400, "invalid_request").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
