@@ -2,7 +2,7 @@
 
 import { type Client, formDataBodySerializer, type Options as Options2, type TDataShape, urlSearchParamsBodySerializer } from './client';
 import { client } from './client.gen';
-import type { AddDocumentData, AddDocumentErrors, AddDocumentResponses, AskData, AskErrors, AskResponses, CancelJobData, CancelJobErrors, CancelJobResponses, CreateCollectionData, CreateCollectionErrors, CreateCollectionResponses, DeleteCollectionData, DeleteCollectionErrors, DeleteCollectionResponses, DeleteDocumentData, DeleteDocumentErrors, DeleteDocumentResponses, GetAuthorizationServerData, GetAuthorizationServerResponses, GetCollectionData, GetCollectionErrors, GetCollectionResponses, GetDocumentData, GetDocumentErrors, GetDocumentResponses, GetJobData, GetJobErrors, GetJobResponses, GetJwksData, GetJwksResponses, GetLivenessData, GetLivenessResponses, GetOriginalData, GetOriginalErrors, GetOriginalResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetReportJsonData, GetReportJsonErrors, GetReportJsonResponses, GetReportMarkdownData, GetReportMarkdownErrors, GetReportMarkdownResponses, GetRunData, GetRunErrors, GetRunResponses, GetTextData, GetTextErrors, GetTextResponses, GetVersionData, GetVersionErrors, GetVersionResponses, IssueTokenData, IssueTokenErrors, IssueTokenResponses, ListCollectionsData, ListCollectionsResponses, ListDocumentsData, ListDocumentsErrors, ListDocumentsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListRunsData, ListRunsResponses, ListVersionsData, ListVersionsErrors, ListVersionsResponses, RetryJobData, RetryJobErrors, RetryJobResponses, SearchData, SearchErrors, SearchResponses, VerifyRunData, VerifyRunErrors, VerifyRunResponses, WatchRunData, WatchRunErrors, WatchRunResponse, WatchRunResponses } from './types.gen';
+import type { AddDocumentData, AddDocumentErrors, AddDocumentResponses, AskData, AskErrors, AskResponses, CancelJobData, CancelJobErrors, CancelJobResponses, CreateCollectionData, CreateCollectionErrors, CreateCollectionResponses, DeleteCollectionData, DeleteCollectionErrors, DeleteCollectionResponses, DeleteDocumentData, DeleteDocumentErrors, DeleteDocumentResponses, GetAuthorizationServerData, GetAuthorizationServerErrors, GetAuthorizationServerResponses, GetCollectionData, GetCollectionErrors, GetCollectionResponses, GetDocumentData, GetDocumentErrors, GetDocumentResponses, GetJobData, GetJobErrors, GetJobResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetLivenessData, GetLivenessErrors, GetLivenessResponses, GetOriginalData, GetOriginalErrors, GetOriginalResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetReportJsonData, GetReportJsonErrors, GetReportJsonResponses, GetReportMarkdownData, GetReportMarkdownErrors, GetReportMarkdownResponses, GetRunData, GetRunErrors, GetRunResponses, GetTextData, GetTextErrors, GetTextResponses, GetVersionData, GetVersionErrors, GetVersionResponses, IssueTokenData, IssueTokenErrors, IssueTokenResponses, ListCollectionsData, ListCollectionsErrors, ListCollectionsResponses, ListDocumentsData, ListDocumentsErrors, ListDocumentsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListRunsData, ListRunsErrors, ListRunsResponses, ListVersionsData, ListVersionsErrors, ListVersionsResponses, RetryJobData, RetryJobErrors, RetryJobResponses, SearchData, SearchErrors, SearchResponses, VerifyRunData, VerifyRunErrors, VerifyRunResponses, WatchRunData, WatchRunErrors, WatchRunResponse, WatchRunResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -20,18 +20,24 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 
 /**
  * The keys that sign access tokens.
+ *
+ * A JWK set (RFC 7517) with the public key of ES256, for services that check tokens themselves.
  */
-export const getJwks = <ThrowOnError extends boolean = false>(options?: Options<GetJwksData, ThrowOnError>) => (options?.client ?? client).get<GetJwksResponses, unknown, ThrowOnError>({ url: '/.well-known/jwks.json', ...options });
+export const getJwks = <ThrowOnError extends boolean = false>(options?: Options<GetJwksData, ThrowOnError>) => (options?.client ?? client).get<GetJwksResponses, GetJwksErrors, ThrowOnError>({ url: '/.well-known/jwks.json', ...options });
 
 /**
  * What this authorization server can do.
+ *
+ * The metadata of RFC 8414: addresses, grants and scopes.
  */
-export const getAuthorizationServer = <ThrowOnError extends boolean = false>(options?: Options<GetAuthorizationServerData, ThrowOnError>) => (options?.client ?? client).get<GetAuthorizationServerResponses, unknown, ThrowOnError>({ url: '/.well-known/oauth-authorization-server', ...options });
+export const getAuthorizationServer = <ThrowOnError extends boolean = false>(options?: Options<GetAuthorizationServerData, ThrowOnError>) => (options?.client ?? client).get<GetAuthorizationServerResponses, GetAuthorizationServerErrors, ThrowOnError>({ url: '/.well-known/oauth-authorization-server', ...options });
 
 /**
  * List collections, oldest first.
+ *
+ * With `name`, the page holds the one collection of that name, or nothing.
  */
-export const listCollections = <ThrowOnError extends boolean = false>(options?: Options<ListCollectionsData, ThrowOnError>) => (options?.client ?? client).get<ListCollectionsResponses, unknown, ThrowOnError>({
+export const listCollections = <ThrowOnError extends boolean = false>(options?: Options<ListCollectionsData, ThrowOnError>) => (options?.client ?? client).get<ListCollectionsResponses, ListCollectionsErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/collections',
     ...options
@@ -39,6 +45,8 @@ export const listCollections = <ThrowOnError extends boolean = false>(options?: 
 
 /**
  * Make a collection.
+ *
+ * Names are unique in the workspace. A deleted collection gives its name back at once.
  */
 export const createCollection = <ThrowOnError extends boolean = false>(options: Options<CreateCollectionData, ThrowOnError>) => (options.client ?? client).post<CreateCollectionResponses, CreateCollectionErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -52,6 +60,9 @@ export const createCollection = <ThrowOnError extends boolean = false>(options: 
 
 /**
  * Delete a collection with all its documents.
+ *
+ * Its documents stop answering at once, however many they are; the job `collection.clear` removes what they leave. Reports
+ * keep their quotes.
  */
 export const deleteCollection = <ThrowOnError extends boolean = false>(options: Options<DeleteCollectionData, ThrowOnError>) => (options.client ?? client).delete<DeleteCollectionResponses, DeleteCollectionErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -61,6 +72,8 @@ export const deleteCollection = <ThrowOnError extends boolean = false>(options: 
 
 /**
  * See a collection.
+ *
+ * `documents` counts what is in it at this moment.
  */
 export const getCollection = <ThrowOnError extends boolean = false>(options: Options<GetCollectionData, ThrowOnError>) => (options.client ?? client).get<GetCollectionResponses, GetCollectionErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -70,6 +83,8 @@ export const getCollection = <ThrowOnError extends boolean = false>(options: Opt
 
 /**
  * List the documents of a collection, oldest first.
+ *
+ * Each comes with its newest version. The filters narrow the list; a cursor belongs to the filters it was made with.
  */
 export const listDocuments = <ThrowOnError extends boolean = false>(options: Options<ListDocumentsData, ThrowOnError>) => (options.client ?? client).get<ListDocumentsResponses, ListDocumentsErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -96,6 +111,9 @@ export const addDocument = <ThrowOnError extends boolean = false>(options: Optio
 
 /**
  * Delete a document with all its versions.
+ *
+ * It stops answering at once. Its originals are removed by jobs, unless another document holds the same bytes. Reports
+ * keep their quotes.
  */
 export const deleteDocument = <ThrowOnError extends boolean = false>(options: Options<DeleteDocumentData, ThrowOnError>) => (options.client ?? client).delete<DeleteDocumentResponses, DeleteDocumentErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -105,6 +123,8 @@ export const deleteDocument = <ThrowOnError extends boolean = false>(options: Op
 
 /**
  * See a document with its newest version.
+ *
+ * `latest` is the newest version, whatever its state; `current_version_id` the one that search answers from.
  */
 export const getDocument = <ThrowOnError extends boolean = false>(options: Options<GetDocumentData, ThrowOnError>) => (options.client ?? client).get<GetDocumentResponses, GetDocumentErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -114,6 +134,8 @@ export const getDocument = <ThrowOnError extends boolean = false>(options: Optio
 
 /**
  * List the versions of a document, newest first.
+ *
+ * Versions never change. Continue with `before`, the smallest number seen.
  */
 export const listVersions = <ThrowOnError extends boolean = false>(options: Options<ListVersionsData, ThrowOnError>) => (options.client ?? client).get<ListVersionsResponses, ListVersionsErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -123,6 +145,8 @@ export const listVersions = <ThrowOnError extends boolean = false>(options: Opti
 
 /**
  * List jobs, newest first.
+ *
+ * Filter by state, kind, queue, or by the version or the run that a job works on.
  */
 export const listJobs = <ThrowOnError extends boolean = false>(options?: Options<ListJobsData, ThrowOnError>) => (options?.client ?? client).get<ListJobsResponses, ListJobsErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -132,6 +156,8 @@ export const listJobs = <ThrowOnError extends boolean = false>(options?: Options
 
 /**
  * See a job: its state, why it waits, and every attempt with its error.
+ *
+ * `waits` says in sentences why it has not ended: its time, a paused queue, a limit, jobs that it needs, no worker.
  */
 export const getJob = <ThrowOnError extends boolean = false>(options: Options<GetJobData, ThrowOnError>) => (options.client ?? client).get<GetJobResponses, GetJobErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -141,6 +167,8 @@ export const getJob = <ThrowOnError extends boolean = false>(options: Options<Ge
 
 /**
  * Cancel a job, and what needs it.
+ *
+ * One that waits is cancelled at once; one that runs is told to stop, and is cancelled when it notices.
  */
 export const cancelJob = <ThrowOnError extends boolean = false>(options: Options<CancelJobData, ThrowOnError>) => (options.client ?? client).post<CancelJobResponses, CancelJobErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -161,8 +189,10 @@ export const retryJob = <ThrowOnError extends boolean = false>(options: Options<
 
 /**
  * List research runs, newest first.
+ *
+ * The runs of the whole workspace, whoever asked.
  */
-export const listRuns = <ThrowOnError extends boolean = false>(options?: Options<ListRunsData, ThrowOnError>) => (options?.client ?? client).get<ListRunsResponses, unknown, ThrowOnError>({
+export const listRuns = <ThrowOnError extends boolean = false>(options?: Options<ListRunsData, ThrowOnError>) => (options?.client ?? client).get<ListRunsResponses, ListRunsErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/research',
     ...options
@@ -185,6 +215,8 @@ export const ask = <ThrowOnError extends boolean = false>(options: Options<AskDa
 
 /**
  * See a run: its plan, its claims with their citations, and the report when it stands.
+ *
+ * May be read at any time; claims and report are empty until the run has written them.
  */
 export const getRun = <ThrowOnError extends boolean = false>(options: Options<GetRunData, ThrowOnError>) => (options.client ?? client).get<GetRunResponses, GetRunErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -206,6 +238,8 @@ export const watchRun = <ThrowOnError extends boolean = false>(options: Options<
 
 /**
  * Get the report as JSON.
+ *
+ * The same as the run itself, but only once its report stands.
  */
 export const getReportJson = <ThrowOnError extends boolean = false>(options: Options<GetReportJsonData, ThrowOnError>) => (options.client ?? client).get<GetReportJsonResponses, GetReportJsonErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -215,6 +249,8 @@ export const getReportJson = <ThrowOnError extends boolean = false>(options: Opt
 
 /**
  * Get the report in Markdown.
+ *
+ * Every claim with its numbered quotes, then the sources. A run that abstained says what was searched.
  */
 export const getReportMarkdown = <ThrowOnError extends boolean = false>(options: Options<GetReportMarkdownData, ThrowOnError>) => (options.client ?? client).get<GetReportMarkdownResponses, GetReportMarkdownErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -224,6 +260,9 @@ export const getReportMarkdown = <ThrowOnError extends boolean = false>(options:
 
 /**
  * Check every quote of a report against the versions once more.
+ *
+ * Each quote is compared with its version's text, byte for byte, in the database. Citations of documents that were deleted
+ * since cannot be compared and are counted apart.
  */
 export const verifyRun = <ThrowOnError extends boolean = false>(options: Options<VerifyRunData, ThrowOnError>) => (options.client ?? client).get<VerifyRunResponses, VerifyRunErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -248,6 +287,8 @@ export const search = <ThrowOnError extends boolean = false>(options: Options<Se
 
 /**
  * See a version with its document.
+ *
+ * `state` tells how far it is: `received`, `extracted`, `searchable`, or `failed` with the reason in `failure`.
  */
 export const getVersion = <ThrowOnError extends boolean = false>(options: Options<GetVersionData, ThrowOnError>) => (options.client ?? client).get<GetVersionResponses, GetVersionErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -257,6 +298,9 @@ export const getVersion = <ThrowOnError extends boolean = false>(options: Option
 
 /**
  * Get the original bytes, or a part of them (RFC 9110 section 14).
+ *
+ * The bytes exactly as they were sent. `ETag` is their SHA-256; `If-None-Match`, `If-Range` and one `Range` are honoured.
+ * Every access is audited.
  */
 export const getOriginal = <ThrowOnError extends boolean = false>(options: Options<GetOriginalData, ThrowOnError>) => (options.client ?? client).get<GetOriginalResponses, GetOriginalErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -266,6 +310,8 @@ export const getOriginal = <ThrowOnError extends boolean = false>(options: Optio
 
 /**
  * Read a version's text, or a part of it.
+ *
+ * Positions count Unicode code points of the text that was extracted: those that hits and citations name.
  */
 export const getText = <ThrowOnError extends boolean = false>(options: Options<GetTextData, ThrowOnError>) => (options.client ?? client).get<GetTextResponses, GetTextErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -278,7 +324,7 @@ export const getText = <ThrowOnError extends boolean = false>(options: Options<G
  *
  * Answers without looking at anything else, so that a database that is down does not get every process killed.
  */
-export const getLiveness = <ThrowOnError extends boolean = false>(options?: Options<GetLivenessData, ThrowOnError>) => (options?.client ?? client).get<GetLivenessResponses, unknown, ThrowOnError>({ url: '/health/live', ...options });
+export const getLiveness = <ThrowOnError extends boolean = false>(options?: Options<GetLivenessData, ThrowOnError>) => (options?.client ?? client).get<GetLivenessResponses, GetLivenessErrors, ThrowOnError>({ url: '/health/live', ...options });
 
 /**
  * Can the process do its work?
@@ -291,7 +337,8 @@ export const getReadiness = <ThrowOnError extends boolean = false>(options?: Opt
 /**
  * Get an access token.
  *
- * The client-credentials grant (RFC 6749 section 4.4). The client shows its id and secret in the form or by HTTP Basic.
+ * The client-credentials grant (RFC 6749 section 4.4). The client shows its id and secret in the form or by HTTP Basic,
+ * not in both. Errors are those of RFC 6749 section 5.2.
  */
 export const issueToken = <ThrowOnError extends boolean = false>(options: Options<IssueTokenData, ThrowOnError>) => (options.client ?? client).post<IssueTokenResponses, IssueTokenErrors, ThrowOnError>({
     ...urlSearchParamsBodySerializer,

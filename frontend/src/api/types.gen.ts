@@ -986,6 +986,9 @@ export type TokenErrorBody = {
     error_description: string;
 };
 
+/**
+ * The form of a token request; [`TokenRequest`] reads it.
+ */
 export type TokenForm = {
     /**
      * `client_credentials`.
@@ -1179,6 +1182,19 @@ export type GetJwksData = {
     url: '/.well-known/jwks.json';
 };
 
+export type GetJwksErrors = {
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetJwksError = GetJwksErrors[keyof GetJwksErrors];
+
 export type GetJwksResponses = {
     /**
      * A JWK set (RFC 7517).
@@ -1196,6 +1212,19 @@ export type GetAuthorizationServerData = {
     query?: never;
     url: '/.well-known/oauth-authorization-server';
 };
+
+export type GetAuthorizationServerErrors = {
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetAuthorizationServerError = GetAuthorizationServerErrors[keyof GetAuthorizationServerErrors];
 
 export type GetAuthorizationServerResponses = {
     /**
@@ -1228,6 +1257,39 @@ export type ListCollectionsData = {
     url: '/api/v1/collections';
 };
 
+export type ListCollectionsErrors = {
+    /**
+     * `invalid_parameter`; `foreign_cursor`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListCollectionsError = ListCollectionsErrors[keyof ListCollectionsErrors];
+
 export type ListCollectionsResponses = {
     /**
      * A page.
@@ -1252,13 +1314,45 @@ export type CreateCollectionData = {
 
 export type CreateCollectionErrors = {
     /**
-     * `name_taken`
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `name_taken`; `conflict`; `idempotency_in_progress`
      */
     409: ProblemBody;
     /**
-     * `invalid_value`
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
      */
     422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type CreateCollectionError = CreateCollectionErrors[keyof CreateCollectionErrors];
@@ -1286,9 +1380,37 @@ export type DeleteCollectionData = {
 
 export type DeleteCollectionErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `conflict`
+     */
+    409: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type DeleteCollectionError = DeleteCollectionErrors[keyof DeleteCollectionErrors];
@@ -1316,9 +1438,33 @@ export type GetCollectionData = {
 
 export type GetCollectionErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetCollectionError = GetCollectionErrors[keyof GetCollectionErrors];
@@ -1367,13 +1513,37 @@ export type ListDocumentsData = {
 
 export type ListDocumentsErrors = {
     /**
-     * `foreign_cursor`
+     * `foreign_cursor`; `invalid_parameter`
      */
     400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
     /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type ListDocumentsError = ListDocumentsErrors[keyof ListDocumentsErrors];
@@ -1407,21 +1577,49 @@ export type AddDocumentData = {
 
 export type AddDocumentErrors = {
     /**
-     * `malformed_multipart`
+     * `malformed_multipart`; `invalid_parameter`
      */
     400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
     /**
      * `not_found`
      */
     404: ProblemBody;
     /**
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
      * `body_too_large`
      */
     413: ProblemBody;
     /**
-     * `empty_file` or `invalid_value`
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `empty_file` or `invalid_value`; `idempotency_mismatch`
      */
     422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`; `store_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type AddDocumentError = AddDocumentErrors[keyof AddDocumentErrors];
@@ -1453,9 +1651,37 @@ export type DeleteDocumentData = {
 
 export type DeleteDocumentErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `conflict`
+     */
+    409: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type DeleteDocumentError = DeleteDocumentErrors[keyof DeleteDocumentErrors];
@@ -1483,9 +1709,33 @@ export type GetDocumentData = {
 
 export type GetDocumentErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetDocumentError = GetDocumentErrors[keyof GetDocumentErrors];
@@ -1522,9 +1772,37 @@ export type ListVersionsData = {
 
 export type ListVersionsErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type ListVersionsError = ListVersionsErrors[keyof ListVersionsErrors];
@@ -1580,6 +1858,30 @@ export type ListJobsErrors = {
      * `invalid_parameter` or `foreign_cursor`
      */
     400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type ListJobsError = ListJobsErrors[keyof ListJobsErrors];
@@ -1607,9 +1909,33 @@ export type GetJobData = {
 
 export type GetJobErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetJobError = GetJobErrors[keyof GetJobErrors];
@@ -1625,6 +1951,12 @@ export type GetJobResponse = GetJobResponses[keyof GetJobResponses];
 
 export type CancelJobData = {
     body?: never;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
     path: {
         /**
          * The job.
@@ -1637,13 +1969,41 @@ export type CancelJobData = {
 
 export type CancelJobErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
     /**
-     * `job_state`
+     * `job_state`; `conflict`; `idempotency_in_progress`
      */
     409: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type CancelJobError = CancelJobErrors[keyof CancelJobErrors];
@@ -1675,13 +2035,41 @@ export type RetryJobData = {
 
 export type RetryJobErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
     /**
-     * `job_state`
+     * `job_state`; `conflict`; `idempotency_in_progress`
      */
     409: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type RetryJobError = RetryJobErrors[keyof RetryJobErrors];
@@ -1711,6 +2099,39 @@ export type ListRunsData = {
     url: '/api/v1/research';
 };
 
+export type ListRunsErrors = {
+    /**
+     * `foreign_cursor`; `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListRunsError = ListRunsErrors[keyof ListRunsErrors];
+
 export type ListRunsResponses = {
     /**
      * A page.
@@ -1735,13 +2156,49 @@ export type AskData = {
 
 export type AskErrors = {
     /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`: a collection
      */
     404: ProblemBody;
     /**
-     * `invalid_value`
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
      */
     422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type AskError = AskErrors[keyof AskErrors];
@@ -1769,9 +2226,33 @@ export type GetRunData = {
 
 export type GetRunErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetRunError = GetRunErrors[keyof GetRunErrors];
@@ -1805,9 +2286,33 @@ export type WatchRunData = {
 
 export type WatchRunErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type WatchRunError = WatchRunErrors[keyof WatchRunErrors];
@@ -1835,9 +2340,33 @@ export type GetReportJsonData = {
 
 export type GetReportJsonErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found` or `not_ready_yet`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetReportJsonError = GetReportJsonErrors[keyof GetReportJsonErrors];
@@ -1865,9 +2394,33 @@ export type GetReportMarkdownData = {
 
 export type GetReportMarkdownErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found` or `not_ready_yet`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetReportMarkdownError = GetReportMarkdownErrors[keyof GetReportMarkdownErrors];
@@ -1895,9 +2448,33 @@ export type VerifyRunData = {
 
 export type VerifyRunErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type VerifyRunError = VerifyRunErrors[keyof VerifyRunErrors];
@@ -1920,17 +2497,49 @@ export type SearchData = {
 
 export type SearchErrors = {
     /**
+     * `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`: a collection
      */
     404: ProblemBody;
+    /**
+     * `conflict`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
     /**
      * `invalid_value`
      */
     422: ProblemBody;
     /**
-     * `model_unavailable` or `space_mismatch`; `lexical` works
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `model_unavailable` or `space_mismatch`; `lexical` works; `database_unavailable`
      */
     503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type SearchError = SearchErrors[keyof SearchErrors];
@@ -1958,9 +2567,33 @@ export type GetVersionData = {
 
 export type GetVersionErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetVersionError = GetVersionErrors[keyof GetVersionErrors];
@@ -1994,6 +2627,18 @@ export type GetOriginalData = {
 
 export type GetOriginalErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found`
      */
     404: ProblemBody;
@@ -2001,6 +2646,18 @@ export type GetOriginalErrors = {
      * `range_not_satisfiable`
      */
     416: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`; `store_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetOriginalError = GetOriginalErrors[keyof GetOriginalErrors];
@@ -2041,9 +2698,33 @@ export type GetTextData = {
 
 export type GetTextErrors = {
     /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
      * `not_found` or `not_ready_yet`
      */
     404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetTextError = GetTextErrors[keyof GetTextErrors];
@@ -2064,6 +2745,19 @@ export type GetLivenessData = {
     url: '/health/live';
 };
 
+export type GetLivenessErrors = {
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetLivenessError = GetLivenessErrors[keyof GetLivenessErrors];
+
 export type GetLivenessResponses = {
     /**
      * The process runs.
@@ -2082,9 +2776,17 @@ export type GetReadinessData = {
 
 export type GetReadinessErrors = {
     /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
      * Something does not; `checks` names it.
      */
     503: HealthBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type GetReadinessError = GetReadinessErrors[keyof GetReadinessErrors];
@@ -2107,17 +2809,25 @@ export type IssueTokenData = {
 
 export type IssueTokenErrors = {
     /**
-     * The request is wrong.
+     * `invalid_request`, `invalid_scope` or `unsupported_grant_type`
      */
     400: TokenErrorBody;
     /**
-     * The client or its secret is wrong.
+     * `invalid_client`: the client or its secret is wrong.
      */
     401: TokenErrorBody;
     /**
-     * The database does not answer.
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `server_error`: the database does not answer.
      */
     503: TokenErrorBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
 };
 
 export type IssueTokenError = IssueTokenErrors[keyof IssueTokenErrors];

@@ -1,59 +1,11 @@
 //! Who may not: every operation of the OpenAPI document without a token, without scopes, and from another workspace.
 
-use crate::files;
-use carrel_domain::Scopes;
+use crate::{files, routes};
+use carrel_domain::{Scope, Scopes};
 use carrel_testkit::{Client, TestApp, problem};
-use reqwest::multipart::{Form, Part};
-use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
-
-/// What answers without a token. This list may only shrink.
-const ANONYMOUS: [&str; 5] = ["get_liveness", "get_readiness", "issue_token", "get_jwks", "get_authorization_server"];
-
-struct Operation {
-    name: String,
-    method: Method,
-    path: String,
-}
-
-/// Every operation that needs a token.
-fn operations() -> Vec<Operation> {
-    let document = serde_json::to_value(carrel_rest::openapi_document()).unwrap();
-    let mut found = Vec::new();
-    let mut anonymous = Vec::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        for (method, operation) in methods.as_object().unwrap() {
-            let name = operation["operationId"].as_str().unwrap().to_owned();
-            if operation["security"] == json!([{}]) || operation["security"] == json!([]) {
-                anonymous.push(name);
-                continue;
-            }
-            let method = method.to_uppercase().parse().unwrap();
-            found.push(Operation { name, method, path: path.clone() });
-        }
-    }
-    anonymous.sort();
-    let mut expected = ANONYMOUS.map(str::to_owned);
-    expected.sort();
-    assert_eq!(anonymous, expected, "operations that need no token");
-    assert!(found.len() >= 20, "{} operations", found.len());
-    found
-}
-
-/// Gives the request a body that the operation accepts.
-fn with_body(name: &str, request: RequestBuilder) -> RequestBuilder {
-    match name {
-        "create_collection" => request.json(&json!({ "name": "taken by nobody" })),
-        "search" => request.json(&json!({ "query": "gate" })),
-        "ask" => request.json(&json!({ "question": "When does the gate close?" })),
-        "add_document" => {
-            request.multipart(Form::new().part("file", Part::bytes(files::TEXT.as_bytes()).file_name("a.txt")))
-        }
-        _ => request,
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_asks_for_a_token() {
@@ -63,9 +15,9 @@ async fn every_operation_asks_for_a_token() {
         let (head, _) = token.rsplit_once('.').unwrap();
         format!("Bearer {head}.{}", "A".repeat(86))
     };
-    for operation in operations() {
-        let url = format!("{}{}", app.url, operation.path.replace("{id}", &Uuid::now_v7().to_string()));
-        let request = || with_body(&operation.name, app.http().request(operation.method.clone(), &url));
+    for route in routes::guarded() {
+        let url = format!("{}{}", app.url, route.with_id(Uuid::now_v7()));
+        let request = || route.with_body(app.http().request(route.method.clone(), &url));
         let answer = request().send().await.unwrap();
         let challenge = answer.headers().get("www-authenticate").expect("a challenge (RFC 6750)").clone();
         assert!(challenge.to_str().unwrap().starts_with("Bearer"), "{challenge:?}");
@@ -79,13 +31,25 @@ async fn every_operation_asks_for_a_token() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_asks_for_its_scope() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(carrel_testkit::Setup { jobs: 0, ..Default::default() }).await;
+    app.expect_unfinished();
     let nobody = app.client(Scopes::default()).await;
-    for operation in operations() {
-        let path = operation.path.replace("{id}", &Uuid::now_v7().to_string());
-        let request = with_body(&operation.name, nobody.request(operation.method.clone(), &path));
-        let refused = problem(request.send().await.unwrap(), 403, "scope_missing").await;
-        assert!(refused.detail.contains("scope"), "{}: {}", operation.name, refused.detail);
+    for scope in Scope::ALL {
+        let others = app.client(Scope::ALL.into_iter().filter(|other| *other != scope).collect()).await;
+        let only = app.client(Scopes::from_iter([scope])).await;
+        for route in routes::guarded().into_iter().filter(|route| route.scope == Some(scope.as_str())) {
+            let path = route.with_id(Uuid::now_v7());
+            for client in [&nobody, &others] {
+                let request = route.with_body(client.request(route.method.clone(), &path));
+                let refused = problem(request.send().await.unwrap(), 403, "scope_missing").await;
+                assert!(refused.detail.contains(scope.as_str()), "{}: {}", route.name, refused.detail);
+            }
+            let request = route.with_body(only.request(route.method.clone(), &path));
+            let status = request.send().await.unwrap().status().as_u16();
+            let expected = if route.path.contains("{id}") { 404..=404 } else { 200..=299 };
+            assert!(expected.contains(&status), "{}: {status} with its scope alone", route.name);
+            assert_eq!(route.operation["security"], json!([{ "oauth2": [scope.as_str()] }]), "{}", route.name);
+        }
     }
 }
 
@@ -131,20 +95,18 @@ async fn what_belongs_to_others_looks_like_what_is_not_there() {
     let stranger = app.stranger().await;
     let ids = one_of_each(&app, &owner).await;
     let mut tried = 0;
-    for operation in operations() {
-        if !operation.path.contains("{id}") {
-            continue;
-        }
-        let kind = operation.path.split('/').nth(3).unwrap();
+    for route in routes::guarded().into_iter().filter(|route| route.path.contains('{')) {
+        let kind = route.path.split('/').nth(3).unwrap();
         let mut answers = Vec::new();
         for id in [ids[kind], Uuid::now_v7()] {
-            let path = operation.path.replace("{id}", &id.to_string());
-            let request = with_body(&operation.name, stranger.request(operation.method.clone(), &path));
+            let path = route.with_id(id);
+            assert!(!path.contains('{'), "{}: no test knows the other parameters", route.name);
+            let request = route.with_body(stranger.request(route.method.clone(), &path));
             let mut body = problem(request.send().await.unwrap(), 404, "not_found").await;
             body.request_id = String::new();
             answers.push(serde_json::to_value(body).unwrap());
         }
-        assert_eq!(answers[0], answers[1], "{}: the two differ", operation.name);
+        assert_eq!(answers[0], answers[1], "{}: the two differ", route.name);
         tried += 1;
     }
     assert!(tried >= 15, "{tried} operations take an id");

@@ -1,5 +1,8 @@
 //! The OpenAPI document and the page that shows it.
 
+mod complete;
+mod examples;
+
 use crate::app::App;
 use crate::problem::CODES;
 use axum::http::HeaderValue;
@@ -48,6 +51,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
     document.security = Some(vec![SecurityRequirement::new("oauth2", Vec::<String>::new())]);
+    complete::complete(&mut document);
     document
 }
 

@@ -1,0 +1,287 @@
+//! Examples of bodies, made of the bodies' own types, so that they cannot differ from them.
+
+use carrel_domain::{CitationId, ClaimId, CollectionId, DocumentId, JobId, RunId, StepId, VersionId};
+use carrel_wire::{
+    AttemptBody, CitationBody, ClaimBody, CollectionBody, DocumentBody, FilterBody, HitBody, JobBody, JobPageBody,
+    ModeBody, NewCollectionBody, Page, PassageBody, ProgressBody, QuestionBody, RetryBody, RunBody, RunEventBody,
+    RunPageBody, ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody, TextBody,
+    TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// Id of a request.
+pub(super) const REQUEST: &str = "0197a3c2-5f10-7c44-9a51-1f0d6c2b9e10";
+
+const QUESTION: &str = "How fast must the outer gate close?";
+const TEXT: &str = "The outer gate must close within ninety seconds.";
+
+fn id<T: From<Uuid>>(number: u128) -> T {
+    // Version 7, as all of them are.
+    T::from(Uuid::from_u128(0x0197_a3c2_5f10_7c44_9a51_0000_0000_0000 + number))
+}
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_782_000_000 + seconds, 0).unwrap_or_default()
+}
+
+fn value(body: impl Serialize) -> Option<Value> {
+    serde_json::to_value(body).ok()
+}
+
+fn page<T: Serialize>(row: T) -> Option<Value> {
+    value(Page { items: vec![row], next_cursor: Some("vG4kHwAGWlqk0AAZejwl8QfESaUQAAAAAAAAAQ".to_owned()) })
+}
+
+/// The example of a schema, as it travels in `media_type`.
+pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
+    match name {
+        "NewCollectionBody" => value(NewCollectionBody {
+            name: "harbour".to_owned(),
+            description: "The case of the outer gate.".to_owned(),
+        }),
+        "CollectionBody" => value(collection()),
+        "Page_CollectionBody" => page(collection()),
+        "UploadForm" => value(json!({
+            "file": "(the bytes of the file)", "external_id": "gate-manual", "title": "Gate manual",
+            "metadata": "{\"year\":2024}",
+        })),
+        "UploadBody" => value(upload()),
+        "DocumentBody" => value(document()),
+        "Page_DocumentBody" => page(document()),
+        "VersionBody" => value(version()),
+        "VersionPageBody" => value(VersionPageBody { version: version(), document: document() }),
+        "TextBody" => value(TextBody { version_id: id(3), span: span(), characters: 5_120, text: TEXT.to_owned() }),
+        "SearchBody" => value(SearchBody {
+            query: QUESTION.to_owned(),
+            mode: ModeBody::Hybrid,
+            collections: Vec::new(),
+            filter: filter(),
+            limit: 10,
+        }),
+        "SearchAnswerBody" => value(SearchAnswerBody {
+            hits: vec![hit()],
+            terms: ["fast", "outer", "gate", "close"].map(str::to_owned).to_vec(),
+        }),
+        "QuestionBody" => value(QuestionBody {
+            question: QUESTION.to_owned(),
+            collections: Vec::new(),
+            filter: FilterBody::default(),
+        }),
+        "RunBody" => value(run()),
+        "Page_RunBody" => page(run()),
+        "RunPageBody" => value(run_page()),
+        "RunEventBody" if media_type == "text/event-stream" => {
+            let data = serde_json::to_string(&event()).ok()?;
+            Some(format!("id: 1\nevent: asked\ndata: {data}\n\n").into())
+        }
+        "VerificationBody" => value(VerificationBody { citations: 4, exact: 4, deleted: 0 }),
+        "JobBody" => value(job()),
+        "Page_JobBody" => page(job()),
+        "JobPageBody" => value(JobPageBody { job: job(), waits: vec![wait()], attempts: vec![attempt()] }),
+        "RetryBody" => value(RetryBody { job_id: id(4) }),
+        "TokenForm" => value(json!({
+            "grant_type": "client_credentials", "client_id": id::<Uuid>(9), "client_secret": "carrel_…",
+            "scope": "documents:read search",
+        })),
+        "TokenBody" => value(TokenBody {
+            access_token: "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9.…".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: 3_600,
+            scope: "documents:read search".to_owned(),
+        }),
+        "TokenErrorBody" => value(TokenErrorBody {
+            error: "invalid_client".to_owned(),
+            error_description: "the client's id or secret is wrong".to_owned(),
+        }),
+        "HealthBody" => value(json!({ "status": "pass", "checks": { "database": "pass", "store": "pass" } })),
+        _ => None,
+    }
+}
+
+/// The example of an operation whose answer has no schema of its own.
+pub(super) fn of_operation(name: &str) -> Option<Value> {
+    match name {
+        "get_report_markdown" => Some(report().into()),
+        "get_original" => Some("(the bytes of the original)".into()),
+        "get_jwks" => value(json!({ "keys": [{
+            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "(thumbprint of RFC 7638)",
+            "x": "(43 characters)", "y": "(43 characters)",
+        }] })),
+        "get_authorization_server" => value(json!({
+            "issuer": "https://archive.example", "token_endpoint": "https://archive.example/oauth/token",
+            "jwks_uri": "https://archive.example/.well-known/jwks.json",
+            "grant_types_supported": ["client_credentials"],
+        })),
+        _ => None,
+    }
+}
+
+fn span() -> SpanBody {
+    SpanBody { start: 1_204, end: 1_252 }
+}
+
+fn collection() -> CollectionBody {
+    CollectionBody {
+        id: id(1),
+        name: "harbour".to_owned(),
+        description: "The case of the outer gate.".to_owned(),
+        created_at: at(0),
+        documents: 24,
+    }
+}
+
+fn upload() -> UploadBody {
+    UploadBody {
+        outcome: UploadOutcome::Created,
+        document_id: id::<DocumentId>(2),
+        version_id: id::<VersionId>(3),
+        job_id: Some(id::<JobId>(4)),
+        sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        same_bytes: Vec::new(),
+    }
+}
+
+fn filter() -> FilterBody {
+    FilterBody { metadata: Map::from_iter([("year".to_owned(), 2024.into())]), ..FilterBody::default() }
+}
+
+fn document() -> DocumentBody {
+    DocumentBody {
+        id: id(2),
+        collection_id: id::<CollectionId>(1),
+        external_id: "gate-manual".to_owned(),
+        name: "gate-manual.pdf".to_owned(),
+        metadata: filter().metadata,
+        created_at: at(10),
+        updated_at: at(14),
+        current_version_id: Some(id(3)),
+        versions: 1,
+        latest: version(),
+    }
+}
+
+fn version() -> VersionBody {
+    VersionBody {
+        id: id(3),
+        document_id: id(2),
+        number: 1,
+        file_name: "gate-manual.pdf".to_owned(),
+        title: Some("Gate manual".to_owned()),
+        media_type: Some("application/pdf".to_owned()),
+        language: Some("eng".to_owned()),
+        characters: Some(5_120),
+        size: 48_213,
+        sha256: upload().sha256,
+        blake3: "4878ca0425c739fa427f7eda20fe845f6b2e46ba5fe2a14df5b1e32f50603215".to_owned(),
+        state: "searchable".to_owned(),
+        failure: None,
+        warnings: Vec::new(),
+        created_at: at(10),
+    }
+}
+
+fn hit() -> HitBody {
+    HitBody {
+        document_id: id(2),
+        document_name: "gate-manual.pdf".to_owned(),
+        external_id: "gate-manual".to_owned(),
+        collection_id: id(1),
+        version_id: id(3),
+        version_number: 1,
+        title: Some("Gate manual".to_owned()),
+        passage: PassageBody {
+            ordinal: 7,
+            span: span(),
+            page: Some(3),
+            headings: vec!["Closing".to_owned()],
+            language: "eng".to_owned(),
+            text: TEXT.to_owned(),
+        },
+        snippet: SnippetBody { text: TEXT.to_owned(), highlights: vec![SpanBody { start: 4, end: 14 }] },
+        scores: ScoresBody { rank: 1.0, lexical: Some(8.5), vector: Some(0.75) },
+    }
+}
+
+fn run() -> RunBody {
+    RunBody {
+        id: id::<RunId>(5),
+        question: QUESTION.to_owned(),
+        collections: vec![id(1)],
+        state: "completed".to_owned(),
+        failure: None,
+        engine: carrel_research::ENGINE.to_owned(),
+        job_id: id(4),
+        created_at: at(60),
+        finished_at: Some(at(62)),
+    }
+}
+
+fn run_page() -> RunPageBody {
+    let citation = CitationBody {
+        id: id::<CitationId>(8),
+        number: 1,
+        document_id: id(2),
+        document_name: "gate-manual.pdf".to_owned(),
+        version_id: id(3),
+        version_number: 1,
+        span: span(),
+        page: Some(3),
+        quote: TEXT.to_owned(),
+        prefix: "4.2 Closing. ".to_owned(),
+        suffix: " Whoever is on watch".to_owned(),
+    };
+    let claim = ClaimBody {
+        id: id::<ClaimId>(7),
+        step_id: id::<StepId>(6),
+        text: TEXT.to_owned(),
+        score: 0.75,
+        citations: vec![citation],
+    };
+    RunPageBody {
+        run: run(),
+        plan: vec![StepBody { id: id(6), ordinal: 0, question: QUESTION.to_owned(), completed: true }],
+        claims: vec![claim],
+        searched: SearchedBody { documents: 24, passages: 30, sentences: 122, questions: vec![QUESTION.to_owned()] },
+        report: Some(report()),
+    }
+}
+
+fn report() -> String {
+    format!("# {QUESTION}\n\n{TEXT} [1]\n\n## Sources\n\n1. gate-manual.pdf, version 1, page 3: “{TEXT}”\n")
+}
+
+fn event() -> RunEventBody {
+    RunEventBody { seq: 1, at: at(60), kind: "asked".to_owned(), payload: json!({ "question": QUESTION }) }
+}
+
+fn job() -> JobBody {
+    JobBody {
+        id: id(4),
+        kind: "document.extract".to_owned(),
+        queue: "ingest".to_owned(),
+        state: "running".to_owned(),
+        priority: 0,
+        payload: json!({ "version": id::<Uuid>(3) }),
+        attempt: 1,
+        max_attempts: 4,
+        run_at: at(10),
+        progress: Some(ProgressBody { done: 3, total: Some(12), note: "reading pages".to_owned() }),
+        last_error: None,
+        parent_id: None,
+        replay_of: None,
+        created_at: at(10),
+        started_at: Some(at(11)),
+        finished_at: None,
+    }
+}
+
+fn wait() -> WaitBody {
+    WaitBody { reason: "running_on".to_owned(), message: "It runs on worker-1 since 3 seconds.".to_owned() }
+}
+
+fn attempt() -> AttemptBody {
+    AttemptBody { number: 1, started_at: at(11), ended_at: None, outcome: "running".to_owned(), error: None }
+}

@@ -1,0 +1,137 @@
+//! Every route of the OpenAPI document with what the tests expect of it. A route without a row here fails them.
+
+use crate::files;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+/// What an operation leaves in the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trail {
+    /// An entry whose action is the operation's name.
+    Entry,
+    /// Nothing, because it changes nothing.
+    Nothing,
+}
+
+/// What is expected of an operation.
+struct Row {
+    name: &'static str,
+    /// `None` answers without a token. Such rows may only become fewer.
+    scope: Option<&'static str>,
+    trail: Trail,
+}
+
+const fn row(name: &'static str, scope: &'static str, trail: Trail) -> Row {
+    Row { name, scope: Some(scope), trail }
+}
+
+const fn anonymous(name: &'static str) -> Row {
+    Row { name, scope: None, trail: Trail::Nothing }
+}
+
+const ROWS: &[Row] = &[
+    anonymous("get_liveness"),
+    anonymous("get_readiness"),
+    anonymous("issue_token"),
+    anonymous("get_jwks"),
+    anonymous("get_authorization_server"),
+    row("create_collection", "documents:write", Trail::Entry),
+    row("list_collections", "documents:read", Trail::Nothing),
+    row("get_collection", "documents:read", Trail::Nothing),
+    row("delete_collection", "documents:write", Trail::Entry),
+    row("add_document", "documents:write", Trail::Entry),
+    row("list_documents", "documents:read", Trail::Nothing),
+    row("get_document", "documents:read", Trail::Nothing),
+    row("delete_document", "documents:write", Trail::Entry),
+    row("list_versions", "documents:read", Trail::Nothing),
+    row("get_version", "documents:read", Trail::Nothing),
+    row("get_text", "documents:read", Trail::Nothing),
+    // Who took an original out of the archive matters as much as who put it in.
+    row("get_original", "documents:read", Trail::Entry),
+    row("search", "search", Trail::Nothing),
+    row("ask", "research", Trail::Entry),
+    row("list_runs", "research", Trail::Nothing),
+    row("get_run", "research", Trail::Nothing),
+    row("watch_run", "research", Trail::Nothing),
+    row("get_report_markdown", "research", Trail::Nothing),
+    row("get_report_json", "research", Trail::Nothing),
+    row("verify_run", "research", Trail::Nothing),
+    row("list_jobs", "jobs:read", Trail::Nothing),
+    row("get_job", "jobs:read", Trail::Nothing),
+    row("retry_job", "jobs:write", Trail::Entry),
+    row("cancel_job", "jobs:write", Trail::Entry),
+];
+
+/// An operation of the document with its row.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) name: String,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) scope: Option<&'static str>,
+    pub(crate) trail: Trail,
+    /// As the document has it.
+    pub(crate) operation: Value,
+}
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(carrel_rest::openapi_document()).unwrap());
+
+/// Every operation of the document.
+pub(crate) fn all() -> Vec<Route> {
+    let mut routes = Vec::new();
+    let mut named = BTreeSet::new();
+    for (path, methods) in DOCUMENT["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no name"));
+            let row = ROWS.iter().find(|row| row.name == name);
+            let row = row.unwrap_or_else(|| panic!("{name} needs a row in tests/it/routes.rs"));
+            assert!(named.insert(row.name), "two operations are called {name}");
+            routes.push(Route {
+                name: name.to_owned(),
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+                scope: row.scope,
+                trail: row.trail,
+                operation: operation.clone(),
+            });
+        }
+    }
+    for row in ROWS {
+        assert!(named.contains(row.name), "{} is no operation any more", row.name);
+    }
+    routes
+}
+
+/// Every operation that needs a token.
+pub(crate) fn guarded() -> Vec<Route> {
+    all().into_iter().filter(|route| route.scope.is_some()).collect()
+}
+
+impl Route {
+    /// The path with an id in it.
+    pub(crate) fn with_id(&self, id: impl std::fmt::Display) -> String {
+        self.path.replace("{id}", &id.to_string())
+    }
+
+    /// The document's example of the JSON body.
+    pub(crate) fn example(&self) -> Option<&Value> {
+        let content = &self.operation["requestBody"]["content"]["application/json"];
+        content.is_object().then(|| content.get("example").unwrap_or_else(|| panic!("{}: no example", self.name)))
+    }
+
+    /// Gives a request the body that the operation takes.
+    pub(crate) fn with_body(&self, request: RequestBuilder) -> RequestBuilder {
+        if let Some(example) = self.example() {
+            return request.json(example);
+        }
+        if self.operation["requestBody"]["content"]["multipart/form-data"].is_object() {
+            let file = Part::bytes(files::TEXT.as_bytes()).file_name("a.txt");
+            return request.multipart(Form::new().part("file", file));
+        }
+        assert_eq!(self.operation["requestBody"], json!(null), "{}: no test knows its body", self.name);
+        request
+    }
+}
