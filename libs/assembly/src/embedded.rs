@@ -3,15 +3,14 @@
 use crate::api::{serve, serve_metrics};
 use crate::error::{AssemblyError, io};
 use crate::health::{watch_model, watch_parts, watch_queue};
-use crate::parts::{Parts, SystemIds, local_embedder, operations, tokens};
+use crate::parts::{Parts, SystemClock, SystemIds, local_embedder, operations, tokens};
 use crate::worker;
 use carrel_domain::{ClientId, IdSource, Scopes, WorkspaceId};
-use carrel_operations::{TokenIssuer, new_secret};
+use carrel_operations::{Clock, TokenIssuer, new_secret};
 use carrel_postgres::{Installation, SUPERUSER, Server, ServerConfig};
 use carrel_runtime::config::Settings;
 use carrel_runtime::health::Registry;
 use carrel_storage::{Admin, NewClient};
-use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -163,7 +162,7 @@ async fn first_client(admin: &Admin, known: Option<ClientId>) -> Result<Option<S
     if known.is_some_and(good) {
         return Ok(None);
     }
-    let now = Utc::now();
+    let now = SystemClock.now();
     let workspace = admin.ensure_workspace(WORKSPACE, WorkspaceId(SystemIds.new_id()), now).await?;
     let (secret, secret_digest) = new_secret();
     let id = ClientId(SystemIds.new_id());

@@ -1,6 +1,7 @@
 //! The checks behind `/health/ready`.
 
-use crate::parts::Parts;
+use crate::parts::{Parts, SystemIds};
+use carrel_domain::IdSource;
 use carrel_inference::Embedder;
 use carrel_queue::WorkerHealth;
 use carrel_rest::{Readiness, ReadinessReport};
@@ -31,7 +32,7 @@ pub(crate) fn watch_parts(health: &Registry, parts: &Parts) {
     let originals = parts.originals.clone();
     health.register("store", move || {
         let originals = originals.clone();
-        async move { originals.check(uuid::Uuid::now_v7()).await.map_err(|_| "it does not answer".to_owned()) }
+        async move { originals.check(SystemIds.new_id()).await.map_err(|_| "it does not answer".to_owned()) }
     });
 }
 
@@ -64,5 +65,110 @@ impl Readiness for FromRegistry {
             checks.insert("process".to_owned(), Err("it is stopping".to_owned()));
         }
         ReadinessReport { checks }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FromRegistry, watch_model, watch_parts, watch_queue};
+    use crate::parts::Parts;
+    use carrel_inference::hashing::HashingEmbedder;
+    use carrel_inference::{CachedEmbedder, Embedder, OpenAiEmbedder, RemoteOptions};
+    use carrel_rest::Readiness;
+    use carrel_runtime::health::Registry;
+    use carrel_storage::{Database, DatabaseOptions, OriginalStore};
+    use carrel_testkit::TestDatabase;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    type Checks = BTreeMap<String, Result<(), String>>;
+
+    /// What readiness says now, without the answer of a moment ago.
+    async fn checks(database: &Database, embedder: Arc<dyn Embedder>) -> Checks {
+        let folder = tempfile::tempdir().unwrap();
+        let originals = OriginalStore::directory(folder.path()).unwrap();
+        let health = Registry::new();
+        watch_parts(&health, &Parts { database: database.clone(), originals });
+        watch_queue(&health, None);
+        watch_model(&health, embedder);
+        FromRegistry(health).report().await.checks
+    }
+
+    fn model() -> Arc<dyn Embedder> {
+        Arc::new(HashingEmbedder::new(32))
+    }
+
+    fn failing(checks: &Checks) -> Vec<(&str, &str)> {
+        let failed = checks.iter().filter_map(|(name, result)| Some((name.as_str(), result.as_ref().err()?.as_str())));
+        failed.collect()
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_watched_passes_by_its_name() {
+        let test = TestDatabase::create().await;
+        let checks = checks(&test.database, model()).await;
+        assert_eq!(failing(&checks), []);
+        assert_eq!(checks.keys().collect::<Vec<_>>(), ["database", "migrations", "model", "queue", "store"]);
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_is_behind_is_not_ready_and_one_that_is_ahead_is() {
+        let test = TestDatabase::create().await;
+        let ahead = "insert into public._sqlx_migrations (version, description, success, checksum, execution_time)
+                     values (999999, 'of a newer program', true, '', 0)";
+        sqlx::query(ahead).execute(&test.owner).await.unwrap();
+        assert_eq!(failing(&checks(&test.database, model()).await), [], "old programs run on while new ones start");
+        for (statement, problem) in [
+            (
+                "delete from public._sqlx_migrations where version = (select min(version) from public._sqlx_migrations)",
+                "1 migrations are missing; run `carrel admin migrate`",
+            ),
+            ("revoke select on public._sqlx_migrations from carrel_app", "the schema cannot be read"),
+            ("drop table public._sqlx_migrations", "the schema cannot be read"),
+        ] {
+            sqlx::query(statement).execute(&test.owner).await.unwrap();
+            assert_eq!(failing(&checks(&test.database, model()).await), [("migrations", problem)], "{statement}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_that_is_away_is_not_ready() {
+        let test = TestDatabase::create().await;
+        // A port that was free a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let away = OpenAiEmbedder::for_carrel(RemoteOptions::new(&url, "all-MiniLM-L6-v2", 384)).unwrap();
+        let away: Arc<dyn Embedder> = Arc::new(CachedEmbedder::new(away, 1 << 20));
+        let checks = checks(&test.database, away).await;
+        let failing = failing(&checks);
+        assert_eq!(failing.len(), 1, "{failing:?}");
+        assert_eq!(failing[0].0, "model");
+        assert!(!failing[0].1.contains("127.0.0.1"), "an anonymous answer names no address: {}", failing[0].1);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_or_all_too_open_is_not_ready() {
+        let test = TestDatabase::create().await;
+        let mut options = DatabaseOptions::new(test.service_url.replace("127.0.0.1:", "127.0.0.2:1"));
+        options.pool_size = 1;
+        let away = Database::connect_lazy(&options).unwrap();
+        let found = checks(&away, model()).await;
+        let names: Vec<&str> = failing(&found).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["database", "migrations"]);
+        // The owner's login could look over every wall.
+        let open = Database::connect_lazy(&DatabaseOptions::new(test.owner_url.clone())).unwrap();
+        let found = checks(&open, model()).await;
+        let failing = failing(&found);
+        assert!(matches!(failing[..], [("database", problem)] if problem.contains("superuser")), "{failing:?}");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_stops_sends_its_callers_elsewhere() {
+        let health = Registry::new();
+        watch_queue(&health, None);
+        health.start_draining();
+        let checks = FromRegistry(health).report().await.checks;
+        assert_eq!(failing(&checks), [("process", "it is stopping")]);
     }
 }

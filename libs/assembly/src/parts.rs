@@ -27,6 +27,7 @@ const BUILTIN_TOKENS: usize = 256;
 pub struct SystemIds;
 
 impl IdSource for SystemIds {
+    #[expect(clippy::disallowed_methods, reason = "the one place where ids come from")]
     fn new_id(&self) -> Uuid {
         Uuid::now_v7()
     }
@@ -37,6 +38,7 @@ impl IdSource for SystemIds {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the time comes from")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }

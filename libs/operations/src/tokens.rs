@@ -99,8 +99,7 @@ impl TokenIssuer {
     pub fn generate_key() -> String {
         use p256::pkcs8::{EncodePrivateKey, LineEnding};
         loop {
-            let mut bytes = [0_u8; 32];
-            rand::rng().fill_bytes(&mut bytes);
+            let bytes = random_bytes();
             // Fails only for zero and numbers not below the group's order: once in 2^32 draws.
             let Ok(secret) = p256::SecretKey::from_slice(&bytes) else { continue };
             if let Ok(pem) = secret.to_pkcs8_pem(LineEnding::LF) {
@@ -164,11 +163,16 @@ impl TokenIssuer {
     }
 }
 
-/// A secret of 256 random bits, and its digest.
-pub fn new_secret() -> (String, [u8; 32]) {
+#[expect(clippy::disallowed_methods, reason = "the one place where secrets come from")]
+fn random_bytes() -> [u8; 32] {
     let mut bytes = [0_u8; 32];
     rand::rng().fill_bytes(&mut bytes);
-    let secret = format!("carrel_{}", URL_SAFE_NO_PAD.encode(bytes));
+    bytes
+}
+
+/// A secret of 256 random bits, and its digest.
+pub fn new_secret() -> (String, [u8; 32]) {
+    let secret = format!("carrel_{}", URL_SAFE_NO_PAD.encode(random_bytes()));
     let digest = secret_digest(&secret);
     (secret, digest)
 }

@@ -19,6 +19,7 @@
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "what only tests use may stop a test")]
+#![expect(clippy::disallowed_methods, reason = "tests make their own ids and look at the real clock")]
 
 mod app;
 mod client;

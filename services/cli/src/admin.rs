@@ -3,12 +3,11 @@
 use crate::credentials::write_private;
 use crate::output;
 use anyhow::{Context, Result, bail};
-use carrel_assembly::{Parts, SystemIds};
+use carrel_assembly::{Parts, SystemClock, SystemIds};
 use carrel_domain::{ClientId, IdSource, Scopes, WorkspaceId};
-use carrel_operations::{TokenIssuer, new_secret};
+use carrel_operations::{Clock, TokenIssuer, new_secret};
 use carrel_runtime::config::Settings;
 use carrel_storage::{Admin as Owner, NewClient};
-use chrono::Utc;
 use clap::{Subcommand, ValueHint};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -114,7 +113,7 @@ async fn owner(settings: &Settings) -> Result<Owner> {
 
 impl ClientCommand {
     async fn run(&self, owner: &Owner, settings: &Settings, json: bool) -> Result<()> {
-        let now = Utc::now();
+        let now = SystemClock.now();
         match self {
             Self::Create { name, workspace, scopes } => {
                 let scopes: Scopes = match scopes {
