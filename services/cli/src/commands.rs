@@ -71,6 +71,8 @@ enum Command {
 enum Config {
     /// Print every setting with its origin; secrets are hidden.
     Show,
+    /// Print the JSON Schema of a configuration file, for editors and for checks.
+    Schema,
 }
 
 /// Runs one command.
@@ -88,6 +90,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Eval(eval) => eval.run(&connect()?, json).await?,
         Command::Admin(admin) => return admin.run(&Settings::load(&sources)?, json).await,
         Command::Config(Config::Show) => print!("{}", Settings::load(&sources)?.redacted_yaml()),
+        Command::Config(Config::Schema) => println!("{}", serde_json::to_string_pretty(&Settings::json_schema()?)?),
         Command::Openapi => println!("{}", serde_json::to_string_pretty(&carrel_rest::openapi_document())?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "carrel", &mut std::io::stdout());

@@ -35,6 +35,12 @@ pub(super) fn merge(sources: &Sources) -> Result<Value, ConfigError> {
     Ok(merged)
 }
 
+/// The built-in defaults as JSON.
+pub(super) fn defaults() -> Result<serde_json::Value, ConfigError> {
+    let base = parse(super::BASE, DEFAULTS, Path::new("config/base.yaml"))?;
+    Value::new(None, base).try_deserialize().map_err(ConfigError::value)
+}
+
 fn environment_file(dir: &Path, environment: Option<&str>) -> Result<Option<Tree>, ConfigError> {
     let name = environment.unwrap_or(DEFAULT_ENVIRONMENT);
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');

@@ -13,6 +13,7 @@
 
 mod error;
 mod layers;
+mod schema;
 mod sections;
 mod show;
 mod sources;
@@ -29,6 +30,7 @@ pub use sections::{
 pub use sources::Sources;
 
 use config::Value;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The built-in defaults, which are also the documentation of every key.
@@ -46,7 +48,7 @@ const SECRETS: [&str; 7] = [
 ];
 
 /// Everything that can be configured. `config/base.yaml` says what each key means.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
@@ -99,6 +101,11 @@ impl Settings {
     /// The built-in defaults.
     pub fn defaults() -> Result<Self, ConfigError> {
         Self::load(&Sources::none())
+    }
+
+    /// The JSON Schema (draft 2020-12) of a configuration file, for editors and for checks before a roll-out.
+    pub fn json_schema() -> Result<serde_json::Value, ConfigError> {
+        schema::json_schema()
     }
 
     /// What is in force, as YAML with the origin of each value that is not a default. Secrets are hidden.

@@ -1,5 +1,6 @@
 //! One struct per section. Defaults live in `config/base.yaml` alone, so nothing here has one.
 
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// HTTP.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// API and web page.
@@ -41,12 +42,14 @@ impl Server {
 }
 
 /// PostgreSQL.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
     /// The services' login; `None` where a private server runs.
+    #[schemars(with = "Option<String>")]
     pub url: Option<SecretString>,
     /// The owner of the schema.
+    #[schemars(with = "Option<String>")]
     pub admin_url: Option<SecretString>,
     /// Connections for operations.
     pub pool_size: u32,
@@ -66,7 +69,7 @@ impl Database {
 }
 
 /// The private server of `carrel up`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Embedded {
     /// Folder of its programs.
@@ -76,17 +79,18 @@ pub struct Embedded {
 }
 
 /// Redis.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     /// `None` where PostgreSQL carries the jobs alone.
+    #[schemars(with = "Option<String>")]
     pub url: Option<SecretString>,
     /// Put before every key.
     pub prefix: String,
 }
 
 /// The object store.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
     /// Which one.
@@ -100,15 +104,17 @@ pub struct Store {
     /// S3 region.
     pub region: String,
     /// S3 credentials.
+    #[schemars(with = "Option<String>")]
     pub access_key_id: Option<SecretString>,
     /// S3 credentials.
+    #[schemars(with = "Option<String>")]
     pub secret_access_key: Option<SecretString>,
     /// Allow an endpoint without TLS.
     pub allow_http: bool,
 }
 
 /// Where originals are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreKind {
     /// A folder of this machine.
@@ -118,12 +124,13 @@ pub enum StoreKind {
 }
 
 /// Tokens.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// `iss`; the server's address when absent.
     pub issuer: Option<String>,
     /// ES256 private key, PKCS#8 PEM.
+    #[schemars(with = "Option<String>")]
     pub signing_key: Option<SecretString>,
     /// Validity of a token in seconds.
     pub token_lifetime_seconds: u64,
@@ -137,7 +144,7 @@ impl Auth {
 }
 
 /// Models.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Inference {
     /// What turns text into vectors.
@@ -145,7 +152,7 @@ pub struct Inference {
 }
 
 /// An embedder as written; which keys a provider takes is the inference crate's to say ([`Embedder::to_json`]).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Embedder {
     /// `builtin`, `ollama`, `openai` or `hashing`.
@@ -157,6 +164,7 @@ pub struct Embedder {
     /// Components of a vector.
     pub dimension: Option<usize>,
     /// Bearer token.
+    #[schemars(with = "Option<String>")]
     pub api_key: Option<SecretString>,
     /// Tokens the model reads.
     pub max_tokens: Option<usize>,
@@ -203,7 +211,7 @@ impl Embedder {
 }
 
 /// The internal endpoint for embedding queries.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ai {
     /// Where it listens.
@@ -223,7 +231,7 @@ impl Ai {
 }
 
 /// The job machinery.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Jobs {
     /// Silence after which a job is given to another worker, in seconds.
@@ -247,7 +255,7 @@ impl Jobs {
 }
 
 /// Limits of reading one document.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Extract {
     /// Seconds on the clock.
@@ -261,7 +269,7 @@ pub struct Extract {
 }
 
 /// Ranking.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// Of the ranking by words.
@@ -273,7 +281,7 @@ pub struct Search {
 }
 
 /// Logs and traces.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Telemetry {
     /// For people or for collectors.
@@ -287,7 +295,7 @@ pub struct Telemetry {
 }
 
 /// The shape of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
