@@ -75,7 +75,7 @@ fn general(operation: &Operation, changes: bool) -> Vec<Code> {
     for parameter in parameters(operation) {
         match parameter.name.as_str() {
             "Idempotency-Key" => {
-                codes.extend([INVALID_PARAMETER, INVALID_VALUE, IDEMPOTENCY_IN_PROGRESS, IDEMPOTENCY_MISMATCH])
+                codes.extend([INVALID_PARAMETER, INVALID_VALUE, IDEMPOTENCY_IN_PROGRESS, IDEMPOTENCY_MISMATCH]);
             }
             "cursor" => codes.push(FOREIGN_CURSOR),
             "limit" | "external_id" | "kind" => codes.extend([INVALID_PARAMETER, INVALID_VALUE]),

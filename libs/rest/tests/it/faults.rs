@@ -135,7 +135,7 @@ async fn requests_that_are_no_http_end_their_connection_only() {
         let answer = raw(&app, request.as_bytes()).await;
         let expected = format!("HTTP/1.1 {status}");
         // A connection that is reset while we still write shows nothing.
-        assert!(answer.is_empty() || answer.starts_with(&expected), "{:.60}: {answer:.200}", request);
+        assert!(answer.is_empty() || answer.starts_with(&expected), "{request:.60}: {answer:.200}");
     }
     // A long address is still ours.
     let answer = client.get(&format!("/api/v1/{}", "a".repeat(60_000))).await;
