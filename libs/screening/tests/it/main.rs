@@ -1,0 +1,7 @@
+//! One binary for the tests that use the crate from outside.
+
+mod datasets;
+mod detections;
+mod hibp;
+mod invent;
+mod reports;
