@@ -78,6 +78,8 @@ async fn values_out_of_their_bounds() {
         ("/api/v1/search", json!({ "query": " \t\n" })),
         ("/api/v1/search", json!({ "query": "a\u{0}b" })),
         ("/api/v1/search", json!({ "query": "gate ".repeat(20_000) })),
+        ("/api/v1/search", json!({ "query": "?!".repeat(50_000) })),
+        ("/api/v1/research", json!({ "question": "?!".repeat(50_000) })),
         ("/api/v1/search", json!({ "query": "a", "limit": 0 })),
         ("/api/v1/search", json!({ "query": "a", "limit": 100_000 })),
         ("/api/v1/search", json!({ "query": "a", "collections": many })),
