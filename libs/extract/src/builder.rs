@@ -31,8 +31,7 @@ pub enum Gap {
 pub struct RenditionBuilder {
     text: String,
     chars: u32,
-    output_bytes: u64,
-    page_limit: u32,
+    limits: Limits,
     pages: Vec<PageSpan>,
     /// The number of a page on which nothing stands yet.
     pending_page: Option<u32>,
@@ -47,8 +46,7 @@ impl RenditionBuilder {
         Self {
             text: String::new(),
             chars: 0,
-            output_bytes: limits.output_bytes,
-            page_limit: limits.pages,
+            limits: *limits,
             pages: Vec::new(),
             pending_page: None,
             headings: Vec::new(),
@@ -61,9 +59,14 @@ impl RenditionBuilder {
         self.text.is_empty()
     }
 
+    /// The limits that it keeps.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Adds a block; one of only white space adds nothing. Answers where the block begins.
     pub fn block(&mut self, text: &str, gap: Gap) -> Result<Option<u32>, ExtractError> {
-        if (self.text.len() + text.len()) as u64 > self.output_bytes.saturating_mul(2) {
+        if (self.text.len() + text.len()) as u64 > self.limits.output_bytes.saturating_mul(2) {
             return Err(self.too_large());
         }
         let normal = normalise(text);
@@ -82,7 +85,7 @@ impl RenditionBuilder {
         }
         self.text.push_str(block);
         self.chars += block.chars().count() as u32;
-        if self.text.len() as u64 > self.output_bytes {
+        if self.text.len() as u64 > self.limits.output_bytes {
             return Err(self.too_large());
         }
         Ok(Some(start))
@@ -104,8 +107,8 @@ impl RenditionBuilder {
 
     /// The next block begins page `number`.
     pub fn page(&mut self, number: u32) -> Result<(), ExtractError> {
-        if number > self.page_limit {
-            return Err(ExtractError::TooLarge { what: "the number of pages".into(), limit: self.page_limit.into() });
+        if number > self.limits.pages {
+            return Err(ExtractError::too_many("pages", self.limits.pages));
         }
         self.close_page();
         self.pending_page = Some(number);
@@ -149,7 +152,7 @@ impl RenditionBuilder {
     }
 
     fn too_large(&self) -> ExtractError {
-        ExtractError::TooLarge { what: "the text of the file".into(), limit: self.output_bytes }
+        ExtractError::TooLarge { what: "the text of the file".into(), limit: self.limits.output_bytes }
     }
 }
 
@@ -211,7 +214,7 @@ mod tests {
         let limits = Limits { output_bytes: 10, pages: 2, ..Limits::default() };
         let mut builder = RenditionBuilder::new(&limits);
         assert_eq!(builder.block("12345678901", Gap::Line).unwrap_err().reason(), "too_large");
-        assert_eq!(builder.page(3).unwrap_err().reason(), "too_large");
+        assert_eq!(builder.page(3).unwrap_err().reason(), "too_many");
         assert_eq!(RenditionBuilder::new(&limits).finish("text/plain", None).unwrap_err().reason(), "empty");
     }
 }

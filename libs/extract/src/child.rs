@@ -1,11 +1,14 @@
-//! The child's side of the sandbox: limits first, then extraction.
+//! The child's side of the sandbox: limits and walls first, then extraction.
 
+use crate::children::{ChildDocument, Children};
+use crate::confine::{Confinement, confine};
 use crate::error::ExtractError;
 use crate::formats::{Format, Input, extract_with};
-use crate::limits::Limits;
+use crate::ocr::Ocr;
+use crate::room::Room;
+use crate::wire::{self, Answer, Order, Outcome};
 use carrel_domain::text::Rendition;
 use rustix::process::{Resource, Rlimit, getppid, setrlimit};
-use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -23,23 +26,6 @@ const STACK_BYTES: usize = 64 << 20;
 /// How often the child looks whether its parent still lives.
 const PARENT_CHECK: Duration = Duration::from_millis(500);
 
-/// What the parent asks for.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
-    pub(crate) name: Option<String>,
-    pub(crate) limits: Limits,
-    pub(crate) memory_bytes: u64,
-    pub(crate) cpu_seconds: u64,
-}
-
-/// What the child answers.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
-    Done(Rendition),
-    Failed(ExtractError),
-}
-
 /// True when this process was started as an extraction child. Ask before anything else happens in `main`, then
 /// return [`child_main`].
 pub fn is_child() -> bool {
@@ -56,12 +42,18 @@ pub fn child_main() -> ExitCode {
 pub fn child_main_with(extra: &[&dyn Format]) -> ExitCode {
     // Whoever panics may have words of the document in its message.
     std::panic::set_hook(Box::new(|_| {}));
-    let answer = match order().and_then(|order| confine(&order).map(|()| order)) {
-        Ok(order) => work(&order, extra),
-        Err(error) => Answer::Failed(error),
+    let mut confinement = Confinement::default();
+    let (result, children) = match order().and_then(|order| limit(&order).map(|()| order)) {
+        Ok(order) => {
+            confinement = confine();
+            leave_with_parent();
+            work(&order, extra)
+        }
+        Err(error) => (Outcome::Failed(error), Vec::new()),
     };
+    let Ok(answer) = serde_json::to_vec(&Answer { result, children, confinement }) else { return ExitCode::FAILURE };
     let mut stdout = std::io::stdout().lock();
-    let written = serde_json::to_writer(&mut stdout, &answer).is_ok() && stdout.flush().is_ok();
+    let written = wire::write(&mut stdout, wire::ANSWER, &answer).is_ok() && stdout.flush().is_ok();
     if written { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -71,7 +63,7 @@ fn order() -> Result<Order, ExtractError> {
 }
 
 /// Gives up what a reader of documents does not need. What a forked process inherits is limited alike.
-fn confine(order: &Order) -> Result<(), ExtractError> {
+fn limit(order: &Order) -> Result<(), ExtractError> {
     let limits = [
         (Resource::As, order.memory_bytes),
         (Resource::Cpu, order.cpu_seconds),
@@ -88,7 +80,6 @@ fn confine(order: &Order) -> Result<(), ExtractError> {
     }
     #[cfg(target_os = "linux")]
     rustix::thread::set_no_new_privs(true).map_err(|_| sandbox("privileges cannot be given up"))?;
-    leave_with_parent();
     Ok(())
 }
 
@@ -104,7 +95,7 @@ fn leave_with_parent() {
     });
 }
 
-fn work(order: &Order, extra: &[&dyn Format]) -> Answer {
+fn work(order: &Order, extra: &[&dyn Format]) -> (Outcome, Vec<ChildDocument>) {
     let result = std::thread::scope(|scope| {
         let extraction = std::thread::Builder::new()
             .stack_size(STACK_BYTES)
@@ -116,19 +107,29 @@ fn work(order: &Order, extra: &[&dyn Format]) -> Answer {
         }
     });
     match result {
-        Ok(rendition) => Answer::Done(rendition),
-        Err(error) => Answer::Failed(error),
+        Ok((rendition, children)) => (Outcome::Done(rendition), children),
+        Err(error) => (Outcome::Failed(error), Vec::new()),
     }
 }
 
-fn extract(order: &Order, extra: &[&dyn Format]) -> Result<Rendition, ExtractError> {
+fn extract(order: &Order, extra: &[&dyn Format]) -> Result<(Rendition, Vec<ChildDocument>), ExtractError> {
     let mut bytes = Vec::new();
     std::io::stdin()
         .lock()
         .take(order.limits.input_bytes + 1)
         .read_to_end(&mut bytes)
         .map_err(|_| sandbox("the file cannot be read"))?;
-    extract_with(&Input { bytes: &bytes, name: order.name.as_deref() }, &order.limits, extra)
+    let mut keep = |bytes: &[u8]| wire::write(&mut std::io::stdout().lock(), wire::CHILD, bytes);
+    let keep: Option<&mut dyn FnMut(&[u8]) -> std::io::Result<()>> =
+        if order.keep_children { Some(&mut keep) } else { None };
+    let mut room = Room {
+        limits: order.limits,
+        depth: order.depth,
+        children: Children::new(&order.limits, keep),
+        ocr: Ocr::new(&order.ocr),
+    };
+    let rendition = extract_with(&Input::new(&bytes, order.name.as_deref()), &mut room, extra)?;
+    Ok((rendition, room.children.into_found()))
 }
 
 fn sandbox(detail: &str) -> ExtractError {

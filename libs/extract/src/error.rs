@@ -36,6 +36,23 @@ pub enum ExtractError {
         /// In bytes.
         limit: u64,
     },
+    /// More of something than allowed: pages, members, parts, columns.
+    #[error("{what}: more than the {limit} that are allowed")]
+    TooMany {
+        /// What there is too much of.
+        what: String,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// Files within files, deeper than allowed.
+    #[error("files lie within files deeper than {limit} levels")]
+    TooDeep {
+        /// How many levels there may be.
+        limit: u32,
+    },
+    /// Character recognition ran and found no words.
+    #[error("no words were recognised in the picture")]
+    NoText,
     /// Extraction took too long.
     #[error("extraction took longer than {seconds} seconds")]
     LimitTime {
@@ -72,6 +89,9 @@ impl ExtractError {
             Self::Damaged { .. } => "damaged",
             Self::NeedsOcr => "needs_ocr",
             Self::TooLarge { .. } => "too_large",
+            Self::TooMany { .. } => "too_many",
+            Self::TooDeep { .. } => "too_deep",
+            Self::NoText => "no_text",
             Self::LimitTime { .. } => "limit_time",
             Self::LimitMemory { .. } => "limit_memory",
             Self::Crashed { .. } => "crashed",
@@ -83,6 +103,10 @@ impl ExtractError {
     /// other reasons lie in the file.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::LimitTime { .. } | Self::Sandbox { .. })
+    }
+
+    pub(crate) fn too_many(what: impl Into<String>, limit: impl Into<u64>) -> Self {
+        Self::TooMany { what: what.into(), limit: limit.into() }
     }
 
     pub(crate) fn damaged(detail: impl Into<String>) -> Self {

@@ -2,26 +2,27 @@
 
 mod parts;
 
-use super::{Certainty, Format, Input, find};
+use super::ooxml::{Relations, attribute, core_title, main_part, next, part, reader, resolve};
+use super::{Certainty, Format, Input, image};
 use crate::archive::Archive;
 use crate::builder::{Gap, RenditionBuilder};
-use crate::decode::decode;
+use crate::container::Container;
 use crate::error::ExtractError;
 use crate::limits::Limits;
+use crate::room::Room;
+use crate::table::{Grid, Heading};
 use carrel_domain::text::Rendition;
-use parts::{Relations, Styles, core_title, relations, styles};
-use quick_xml::Reader;
+use parts::{Styles, styles};
 use quick_xml::events::{BytesStart, Event};
+use std::collections::BTreeMap;
 
 /// Word documents (.docx, .docm, .dotx).
 ///
-/// Keeps paragraphs, headings (by style, as sections), lists, tables (one row a line, cells divided by ` | `),
-/// text boxes, formulas' letters, and at the end footnotes, endnotes and the distinct headers and footers. Drops
-/// pictures, comments, deleted and hidden text, macros and all links' addresses.
+/// Keeps paragraphs, headings (by style, as sections), lists, tables (one row a line, cells with their
+/// headings), text boxes, formulas' letters, and at the end footnotes, endnotes and the distinct headers and footers.
+/// Files embedded in it become documents of their own. Drops pictures (those of a document without any text are read by
+/// character recognition), comments, deleted and hidden text, macros and all links' addresses.
 pub(super) struct Docx;
-
-/// The first bytes of the older container in which Office wraps encrypted documents.
-const COMPOUND_FILE: &[u8] = &[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1];
 
 impl Format for Docx {
     fn name(&self) -> &'static str {
@@ -33,39 +34,35 @@ impl Format for Docx {
     }
 
     fn detect(&self, input: &Input<'_>) -> Certainty {
-        let document = input.bytes.starts_with(b"PK\x03\x04") && find(input.bytes, b"word/document").is_some();
-        if document || is_encrypted_office(input.bytes) { Certainty::Content } else { Certainty::No }
+        match input.container() {
+            Container::Docx | Container::Encrypted => Certainty::Content,
+            _ => Certainty::No,
+        }
     }
 
-    fn extract(&self, input: &Input<'_>, limits: &Limits) -> Result<Rendition, ExtractError> {
-        if is_encrypted_office(input.bytes) {
+    fn extract(&self, input: &Input<'_>, room: &mut Room<'_>) -> Result<Rendition, ExtractError> {
+        // A document with a password is an OLE compound file with an `EncryptedPackage` stream (MS-OFFCRYPTO 2.3.1).
+        if input.container() == Container::Encrypted {
             return Err(ExtractError::Encrypted);
         }
+        let limits = &room.limits.clone();
         let mut archive = Archive::open(input.bytes, limits)?;
         let mut builder = RenditionBuilder::new(limits);
-        let body_name = match part(&mut archive, "_rels/.rels")? {
-            Some(xml) => relations(&xml, "").of_type("officeDocument").next().map(str::to_owned),
-            None => None,
-        }
-        .unwrap_or_else(|| "word/document.xml".to_owned());
+        let body_name = main_part(&mut archive, "word/document.xml")?;
         let Some(body) = part(&mut archive, &body_name)? else {
             return Err(ExtractError::damaged("the main part is missing"));
         };
-        let (folder, file) = body_name.rsplit_once('/').unwrap_or(("", &body_name));
-        let related = match part(&mut archive, &format!("{folder}/_rels/{file}.rels"))? {
-            Some(xml) => relations(&xml, folder),
-            None => Relations::default(),
-        };
+        let related = Relations::load(&mut archive, &body_name)?;
         let style_part = related.of_type("styles").next().map(str::to_owned);
         let known = match style_part {
             Some(name) => part(&mut archive, &name)?.map(|xml| styles(&xml)).unwrap_or_default(),
             None => Styles::default(),
         };
-        walk(&mut builder, &body, &known)?;
+        walk(&mut builder, &body, &known, limits)?;
         for kind in ["footnotes", "endnotes"] {
             for name in related.of_type(kind) {
                 if let Some(xml) = part(&mut archive, name)? {
-                    walk(&mut builder, &xml, &known)?;
+                    walk(&mut builder, &xml, &known, limits)?;
                 }
             }
         }
@@ -73,62 +70,40 @@ impl Format for Docx {
         for name in related.of_type("header").chain(related.of_type("footer")).take(100) {
             let Some(xml) = part(&mut archive, name)? else { continue };
             let mut margin = RenditionBuilder::new(limits);
-            walk(&mut margin, &xml, &Styles::default())?;
+            walk(&mut margin, &xml, &Styles::default(), limits)?;
             let Ok(margin) = margin.finish(self.media_type(), None) else { continue };
             if !seen.contains(&margin.text) {
                 builder.block(&margin.text, Gap::Paragraph)?;
                 seen.push(margin.text);
             }
         }
-        let title = part(&mut archive, "docProps/core.xml")?.and_then(|xml| core_title(&xml));
+        image::embedded(&mut archive, "word/", &mut builder, room)?;
+        let title = core_title(&mut archive)?;
         builder.finish(self.media_type(), title)
     }
 }
 
-/// A document with a password: an OLE compound file with an `EncryptedPackage` stream (MS-OFFCRYPTO 2.3.1).
-fn is_encrypted_office(bytes: &[u8]) -> bool {
-    let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    bytes.starts_with(COMPOUND_FILE) && find(bytes, &name).is_some()
-}
-
-fn part(archive: &mut Archive<'_>, name: &str) -> Result<Option<String>, ExtractError> {
-    Ok(archive.member(name)?.map(|bytes| decode(&bytes, None).text.into_owned()))
-}
-
-/// The value of the attribute `name`, whatever its prefix.
-fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
-    let attribute = element.attributes().with_checks(false).flatten().find(|a| a.key.local_name().as_ref() == name)?;
-    quick_xml::escape::unescape(&attribute.value).map(std::borrow::Cow::into_owned).ok()
-}
-
-/// The character or text that `&name;` stands for. Entities that a document defines itself are never expanded.
-fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<String> {
-    if let Ok(Some(c)) = reference.resolve_char_ref() {
-        return Some(c.to_string());
-    }
-    quick_xml::escape::resolve_predefined_entity(reference).map(str::to_owned)
-}
-
-fn walk(builder: &mut RenditionBuilder, xml: &str, styles: &Styles) -> Result<(), ExtractError> {
-    let mut reader = Reader::from_str(xml);
-    reader.config_mut().check_end_names = false;
-    reader.config_mut().allow_unmatched_ends = true;
+fn walk(
+    builder: &mut RenditionBuilder,
+    xml: &str,
+    styles: &Styles,
+    limits: &Limits,
+) -> Result<(), ExtractError> {
+    let mut reader = reader(xml);
     let mut walk = Walk {
         builder,
         styles,
+        limits,
         paragraph: Paragraph::default(),
         outer: Vec::new(),
-        rows: Vec::new(),
+        tables: Vec::new(),
         in_text: false,
         skipped: 0,
         tight: false,
         note: None,
     };
     loop {
-        let event = reader
-            .read_event()
-            .map_err(|_| ExtractError::damaged(format!("its XML is malformed at byte {}", reader.error_position())))?;
-        match event {
+        match next(&mut reader)? {
             Event::Start(element) => walk.start(&element, false)?,
             Event::Empty(element) => walk.start(&element, true)?,
             Event::End(element) => walk.end(element.local_name().as_ref())?,
@@ -143,7 +118,12 @@ fn walk(builder: &mut RenditionBuilder, xml: &str, styles: &Styles) -> Result<()
             _ => {}
         }
     }
-    walk.end_paragraph()
+    walk.end_paragraph()?;
+    while !walk.tables.is_empty() {
+        walk.end_cell()?;
+        walk.end_table()?;
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -157,14 +137,27 @@ struct Paragraph {
     hidden_from: Option<usize>,
 }
 
+/// A table being read.
+struct Table {
+    grid: Grid,
+    /// The open cell: its text, the columns that it covers, and whether it goes on from the row above.
+    cell: Option<(String, usize, bool)>,
+    /// Where the open cell stands.
+    column: usize,
+    /// What the cell above says, by column, for cells that go on.
+    above: BTreeMap<usize, String>,
+    heading: Heading,
+}
+
 struct Walk<'b> {
     builder: &'b mut RenditionBuilder,
     styles: &'b Styles,
+    limits: &'b Limits,
     paragraph: Paragraph,
     /// Paragraphs that hold the text box being read.
     outer: Vec<Paragraph>,
-    /// Cells of the open rows, the innermost last.
-    rows: Vec<Vec<String>>,
+    /// The open tables, the innermost last.
+    tables: Vec<Table>,
     in_text: bool,
     /// Open elements whose content is left out.
     skipped: usize,
@@ -214,7 +207,7 @@ impl Walk<'_> {
                 let depth = attribute(element, "val").and_then(|value| value.parse::<usize>().ok()).unwrap_or(0);
                 self.paragraph.list = Some(depth.min(16));
             }
-            "vanish" if !matches!(attribute(element, "val").as_deref(), Some("0" | "false")) => {
+            "vanish" if !is_off(element) => {
                 self.paragraph.hidden_from = Some(self.paragraph.text.len());
             }
             "t" => self.in_text = !empty,
@@ -228,11 +221,38 @@ impl Walk<'_> {
                     self.paragraph.text.extend(["[", &id, "]"]);
                 }
             }
-            "tbl" if self.rows.is_empty() => self.tight = false,
-            "tr" if !empty => self.rows.push(Vec::new()),
+            "tbl" if !empty => self.tables.push(Table {
+                grid: Grid::new(self.limits),
+                cell: None,
+                column: 0,
+                above: BTreeMap::new(),
+                heading: Heading::No,
+            }),
+            "tr" if !empty => {
+                if let Some(table) = self.tables.last_mut() {
+                    table.grid.start_row()?;
+                    (table.column, table.heading) = (0, Heading::No);
+                }
+            }
+            "tblHeader" if !is_off(element) => {
+                if let Some(table) = self.tables.last_mut() {
+                    table.heading = Heading::Yes;
+                }
+            }
             "tc" if !empty => {
-                if let Some(row) = self.rows.last_mut() {
-                    row.push(String::new());
+                if let Some(table) = self.tables.last_mut() {
+                    table.cell = Some((String::new(), 1, false));
+                }
+            }
+            "gridSpan" => {
+                let columns = attribute(element, "val").and_then(|value| value.parse().ok());
+                if let (Some(cell), Some(columns)) = (self.cell(), columns) {
+                    cell.1 = columns;
+                }
+            }
+            "vMerge" if attribute(element, "val").as_deref() != Some("restart") => {
+                if let Some(cell) = self.cell() {
+                    cell.2 = true;
                 }
             }
             _ => {}
@@ -257,8 +277,15 @@ impl Walk<'_> {
                 self.end_paragraph()?;
                 self.paragraph = self.outer.pop().unwrap_or_default();
             }
-            "tr" => self.end_row()?,
-            "tbl" => self.tight &= !self.rows.is_empty(),
+            "tc" => {
+                self.end_paragraph()?;
+                self.end_cell()?;
+            }
+            "tbl" => {
+                self.end_paragraph()?;
+                self.end_cell()?;
+                self.end_table()?;
+            }
             "footnote" | "endnote" => self.note = None,
             _ => {}
         }
@@ -271,7 +298,7 @@ impl Walk<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        if let Some(cell) = self.rows.last_mut().and_then(|row| row.last_mut()) {
+        if let Some((cell, ..)) = self.cell() {
             if !cell.is_empty() {
                 cell.push(' ');
             }
@@ -295,23 +322,38 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn end_row(&mut self) -> Result<(), ExtractError> {
-        self.end_paragraph()?;
-        let Some(row) = self.rows.pop() else { return Ok(()) };
-        if row.iter().all(String::is_empty) {
-            return Ok(());
+    /// The open cell of the innermost table.
+    fn cell(&mut self) -> Option<&mut (String, usize, bool)> {
+        self.tables.last_mut().and_then(|table| table.cell.as_mut())
+    }
+
+    fn end_cell(&mut self) -> Result<(), ExtractError> {
+        let Some(table) = self.tables.last_mut() else { return Ok(()) };
+        let Some((mut text, columns, goes_on)) = table.cell.take() else { return Ok(()) };
+        if goes_on {
+            text = table.above.get(&table.column).cloned().unwrap_or_default();
         }
-        let line = row.join(" | ");
-        if let Some(cell) = self.rows.last_mut().and_then(|row| row.last_mut()) {
-            if !cell.is_empty() {
-                cell.push(' ');
-            }
-            cell.push_str(&line);
-            return Ok(());
-        }
-        let gap = if self.tight { Gap::Line } else { Gap::Paragraph };
-        self.tight = true;
-        self.builder.block(&line, gap)?;
+        table.grid.cell(&text, columns, 1, table.heading)?;
+        table.above.insert(table.column, text);
+        table.column = table.column.saturating_add(columns.max(1));
         Ok(())
     }
+
+    fn end_table(&mut self) -> Result<(), ExtractError> {
+        let Some(table) = self.tables.pop() else { return Ok(()) };
+        self.tight = false;
+        let Some((cell, ..)) = self.cell() else { return table.grid.finish(self.builder) };
+        for line in table.grid.into_lines()? {
+            if !cell.is_empty() {
+                cell.push_str("; ");
+            }
+            cell.push_str(&line);
+        }
+        Ok(())
+    }
+}
+
+/// A property that is there but turned off.
+fn is_off(element: &BytesStart<'_>) -> bool {
+    matches!(attribute(element, "val").as_deref(), Some("0" | "false"))
 }

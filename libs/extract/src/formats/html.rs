@@ -6,7 +6,7 @@ use super::{Certainty, Format, Input, is_plain, opening};
 use crate::builder::RenditionBuilder;
 use crate::decode::decode;
 use crate::error::ExtractError;
-use crate::limits::Limits;
+use crate::room::Room;
 use carrel_domain::text::Rendition;
 use dom_query::{Document, NodeRef};
 use dom_smoothie::Readability;
@@ -24,7 +24,7 @@ const MAX_READABLE_BYTES: usize = 4 << 20;
 /// HTML and XHTML.
 ///
 /// Keeps the main part of the page: headings (as sections), paragraphs, lists, tables (one row a line, cells
-/// divided by ` | `), preformatted text, pictures' descriptions. Drops scripts, styles, forms' controls, frames,
+/// with their headings), preformatted text, pictures' descriptions. Drops scripts, styles, forms' controls, frames,
 /// hidden elements, navigation, addresses of links; headers and footers of the page when the main part is clear.
 /// Nothing is ever run or fetched.
 pub(super) struct Html;
@@ -52,7 +52,8 @@ impl Format for Html {
         if named && head.contains('<') && is_plain(input.bytes) { Certainty::Named } else { Certainty::No }
     }
 
-    fn extract(&self, input: &Input<'_>, limits: &Limits) -> Result<Rendition, ExtractError> {
+    fn extract(&self, input: &Input<'_>, room: &mut Room<'_>) -> Result<Rendition, ExtractError> {
+        let limits = &room.limits;
         let mut builder = RenditionBuilder::new(limits);
         let decoded = decode(input.bytes, declared_encoding(input.bytes));
         if let Some(warning) = decoded.warning {
@@ -152,6 +153,12 @@ pub(super) fn push_html(builder: &mut RenditionBuilder, html: &str) -> Result<()
     push_node(builder, &fragment.root(), Skip::Nothing, "")
 }
 
+/// Adds a whole page.
+pub(super) fn push_page(builder: &mut RenditionBuilder, html: &str) -> Result<(), ExtractError> {
+    let page = Document::from(html);
+    push_node(builder, &page.root(), Skip::Nothing, "")
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{Limits, extract_in_process};
@@ -169,7 +176,7 @@ mod tests {
         let rendition = extract_in_process(html.as_bytes(), Some("lies.pdf"), &Limits::default()).unwrap();
         assert_eq!(
             rendition.text,
-            "Big one\n\nFirst line\nsecond <line>.\n\n- a\n- b\n  3. c\n\nx | y\n1 | 2\n\nSub\n\n  keep\n   this\n\na cat"
+            "Big one\n\nFirst line\nsecond <line>.\n\n- a\n- b\n  3. c\n\nx: 1 | y: 2\n\nSub\n\n  keep\n   this\n\na cat"
         );
         assert_eq!(rendition.title.as_deref(), Some("The & Page"));
         let headings: Vec<_> = rendition.map.sections.iter().map(|s| (s.level, s.heading.as_str())).collect();

@@ -5,15 +5,16 @@ use super::{Certainty, Format, Input, is_plain};
 use crate::builder::{Gap, RenditionBuilder};
 use crate::decode::decode;
 use crate::error::ExtractError;
-use crate::limits::Limits;
+use crate::room::Room;
+use crate::table::{Grid, Heading};
 use carrel_domain::text::Rendition;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 /// Markdown, told from plain text by its name only.
 ///
-/// Keeps the words of headings (as sections), paragraphs, lists, tables (one row a line, cells divided by
-/// ` | `), quotes, code, footnotes and pictures' descriptions. Drops marks of emphasis, addresses of links,
-/// front matter and HTML tags; scripts and styles with their content.
+/// Keeps the words of headings (as sections), paragraphs, lists, tables (one row a line, cells with their
+/// headings), quotes, code, footnotes and pictures' descriptions. Drops marks of emphasis, addresses of links,
+/// front matter (but its title; without one the first heading of the first level is the title) and HTML tags; scripts and styles with their content.
 pub(super) struct Markdown;
 
 impl Format for Markdown {
@@ -30,7 +31,8 @@ impl Format for Markdown {
         if named && is_plain(input.bytes) { Certainty::Named } else { Certainty::No }
     }
 
-    fn extract(&self, input: &Input<'_>, limits: &Limits) -> Result<Rendition, ExtractError> {
+    fn extract(&self, input: &Input<'_>, room: &mut Room<'_>) -> Result<Rendition, ExtractError> {
+        let limits = &room.limits;
         let mut builder = RenditionBuilder::new(limits);
         let decoded = decode(input.bytes, None);
         if let Some(warning) = decoded.warning {
@@ -42,12 +44,12 @@ impl Format for Markdown {
             | Options::ENABLE_TASKLISTS
             | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
         let mut walk =
-            Walk { builder, line: String::new(), lists: Vec::new(), state: State::default(), html: String::new() };
+            Walk { builder, line: String::new(), lists: Vec::new(), state: State::default(), html: String::new(), table: None };
         for event in Parser::new_ext(&decoded.text, options) {
             walk.event(event)?;
         }
         walk.flush()?;
-        let title = walk.state.title;
+        let title = walk.state.title.or(walk.state.first_heading);
         walk.builder.finish(self.media_type(), title)
     }
 }
@@ -59,11 +61,11 @@ struct State {
     mark: Option<String>,
     /// The last block was a line of a list or table that the next such line follows directly.
     tight: bool,
-    cells: usize,
-    in_table: bool,
+    in_table_head: bool,
     in_code: bool,
     in_front_matter: bool,
     title: Option<String>,
+    first_heading: Option<String>,
 }
 
 struct Walk {
@@ -73,6 +75,7 @@ struct Walk {
     lists: Vec<Option<u64>>,
     state: State,
     html: String,
+    table: Option<Grid>,
 }
 
 impl Walk {
@@ -134,15 +137,14 @@ impl Walk {
             }
             Tag::Table(_) => {
                 self.flush()?;
-                self.state.in_table = true;
                 self.state.tight = false;
+                self.table = Some(Grid::new(&self.builder.limits()));
             }
-            Tag::TableHead | Tag::TableRow => self.state.cells = 0,
-            Tag::TableCell => {
-                if self.state.cells > 0 {
-                    self.line.push_str(" | ");
+            Tag::TableHead | Tag::TableRow => {
+                self.state.in_table_head = matches!(tag, Tag::TableHead);
+                if let Some(table) = &mut self.table {
+                    table.start_row()?;
                 }
-                self.state.cells += 1;
             }
             Tag::CodeBlock(_) => {
                 self.flush()?;
@@ -161,6 +163,9 @@ impl Walk {
                 let heading = std::mem::take(&mut self.line);
                 self.state.tight = false;
                 self.builder.heading(level_number(level), &heading)?;
+                if level == HeadingLevel::H1 && self.state.first_heading.is_none() {
+                    self.state.first_heading = Some(heading);
+                }
             }
             TagEnd::List(_) => {
                 self.flush()?;
@@ -172,10 +177,19 @@ impl Walk {
                 self.flush()?;
                 self.state.mark = None;
             }
-            TagEnd::TableHead | TagEnd::TableRow | TagEnd::Paragraph => self.flush()?,
+            TagEnd::Paragraph => self.flush()?,
+            TagEnd::TableCell => {
+                let cell = std::mem::take(&mut self.line);
+                let heading = if self.state.in_table_head { Heading::Yes } else { Heading::No };
+                if let Some(table) = &mut self.table {
+                    table.cell(&cell, 1, 1, heading)?;
+                }
+            }
             TagEnd::Table => {
-                self.state.in_table = false;
                 self.state.tight = false;
+                if let Some(table) = self.table.take() {
+                    table.finish(&mut self.builder)?;
+                }
             }
             TagEnd::CodeBlock => {
                 self.flush()?;
@@ -199,7 +213,7 @@ impl Walk {
             return Ok(());
         }
         let gap = if self.state.tight { Gap::Line } else { Gap::Paragraph };
-        self.state.tight = self.state.in_table || !self.lists.is_empty();
+        self.state.tight = !self.lists.is_empty();
         match self.state.mark.take() {
             Some(mark) => self.builder.block(&format!("{mark}{content}"), gap)?,
             None => self.builder.block(content, gap)?,
@@ -232,6 +246,16 @@ mod tests {
     use crate::{Limits, extract_in_process};
 
     #[test]
+    fn the_first_heading_is_the_title() {
+        let title = |source: &str| {
+            extract_in_process(source.as_bytes(), Some("a.md"), &Limits::default()).unwrap().title
+        };
+        assert_eq!(title("words\n\n## Two\n\n# One *more*\n\n# Other").as_deref(), Some("One more"));
+        assert_eq!(title("## Two\n\nwords"), None);
+        assert_eq!(title("---\nauthor: x\n---\n# One\n").as_deref(), Some("One"));
+    }
+
+    #[test]
     fn syntax_becomes_readable_text() {
         let source = "---\ntitle: \"The Plan\"\n---\n# One *big* [thing](http://x)\n\nSome **bold**\ntext `code`.\\\nNext[^1]\n\n\
             1. first\n2. second\n   - inner\n     more\n\n| a | b |\n|---|---|\n| 1 | **2** |\n\n## Two\n\n```rust\nfn  x() {}\n```\n\
@@ -239,7 +263,7 @@ mod tests {
         let rendition = extract_in_process(source.as_bytes(), Some("a.MD"), &Limits::default()).unwrap();
         assert_eq!(
             rendition.text,
-            "One big thing\n\nSome bold text code.\nNext[1]\n\n1. first\n2. second\n  - inner more\n\na | b\n1 | 2\n\nTwo\n\nfn  x() {}\n\nraw html\n\nquoted\n\na picture\n\n[1] The note."
+            "One big thing\n\nSome bold text code.\nNext[1]\n\n1. first\n2. second\n  - inner more\n\na: 1 | b: 2\n\nTwo\n\nfn  x() {}\n\nraw html\n\nquoted\n\na picture\n\n[1] The note."
         );
         assert_eq!(rendition.title.as_deref(), Some("The Plan"));
         assert_eq!(rendition.media_type, "text/markdown");

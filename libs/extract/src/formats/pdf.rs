@@ -1,11 +1,13 @@
 //! PDF.
 
 mod layout;
+mod outline;
 
-use super::{Certainty, Format, Input, find, pdftotext};
+use super::{Certainty, Format, Input, find, image, pdftotext, scan};
 use crate::builder::{Gap, RenditionBuilder};
 use crate::error::ExtractError;
 use crate::limits::Limits;
+use crate::room::Room;
 use carrel_domain::text::Rendition;
 use layout::Block;
 use pdf_oxide::{Destination, OutlineItem, PdfDocument};
@@ -19,9 +21,9 @@ const MAX_BOOKMARKS: usize = 2000;
 ///
 /// Keeps the text of every page in reading order (as pages), the rows of tables (cells divided by ` | `), and as
 /// sections the bookmarks that are found on their page, or else the lines set as headings. The values of a form
-/// follow its page. Drops pictures, comments, attachments and all active content, which is never run. A page whose text looks wrong (unmapped glyphs, right-to-left or East Asian writing) is read by `pdftotext`
-/// where that is installed. Pages that are pictures are named in a warning; when all are, it is
-/// [`ExtractError::NeedsOcr`].
+/// follow its page. Drops pictures, comments, attachments and all active content, which is never run. A page whose
+/// text looks wrong (unmapped glyphs, right-to-left or East Asian writing) is read by `pdftotext` where that is installed. Pages that are pictures are drawn by `pdftoppm` and read by `tesseract` where both are
+/// installed; those that are not read are named in a warning, and when all are, it is [`ExtractError::NeedsOcr`].
 pub(super) struct Pdf;
 
 impl Format for Pdf {
@@ -45,7 +47,8 @@ impl Format for Pdf {
         }
     }
 
-    fn extract(&self, input: &Input<'_>, limits: &Limits) -> Result<Rendition, ExtractError> {
+    fn extract(&self, input: &Input<'_>, room: &mut Room<'_>) -> Result<Rendition, ExtractError> {
+        let limits = &room.limits;
         let mut builder = RenditionBuilder::new(limits);
         let own = read(input.bytes, limits);
         let document = match own {
@@ -57,7 +60,9 @@ impl Format for Pdf {
             builder.warn(format!("{} pages are damaged and were left out", document.failed));
         }
         let repeated = repeated_headings(&document.pages);
-        let mut blank = Vec::new();
+        let mut blank: Vec<u32> =
+            (1..).zip(&document.pages).filter(|(_, page)| page.is_blank()).map(|(number, _)| number).collect();
+        let recognised = scan::pages(input.bytes, &blank, &room.ocr).unwrap_or_default();
         for (number, page) in (1..).zip(&document.pages) {
             builder.page(number)?;
             let mut lines = Vec::new();
@@ -73,16 +78,23 @@ impl Format for Pdf {
                     lines.extend(lines_of(&block.text, start));
                 }
             }
-            if page.is_blank() {
-                blank.push(number);
+            if let Some(page) = recognised.get(&number).filter(|page| !page.text.is_empty()) {
+                builder.block(&page.text, Gap::Paragraph)?;
+                builder.warn(image::RECOGNISED);
+                if page.doubtful {
+                    builder.warn(image::DOUBTFUL);
+                }
+                blank.retain(|other| *other != number);
             }
             mark_bookmarks(&mut builder, document.bookmarks.get(&number), &lines);
         }
         if builder.is_empty() {
             return Err(if document.failed > 0 {
                 ExtractError::damaged("no page can be read")
-            } else {
+            } else if recognised.is_empty() {
                 ExtractError::NeedsOcr
+            } else {
+                ExtractError::NoText
             });
         }
         if let [first, ..] = blank[..] {
@@ -152,7 +164,7 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
     }
     let count = guarded(|| document.page_count())?.map_err(|error| ExtractError::damaged(kind_of(&error)))?;
     if count as u64 > u64::from(limits.pages) {
-        return Err(ExtractError::TooLarge { what: "the number of pages".into(), limit: limits.pages.into() });
+        return Err(ExtractError::too_many("pages", limits.pages));
     }
     let has_form = guarded(|| document.catalog()).is_ok_and(|catalog| {
         catalog.is_ok_and(|c| c.as_dict().is_some_and(|entries| entries.contains_key("AcroForm")))
@@ -169,7 +181,9 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
         }
         pages.pages.push(page);
     }
-    if let Ok(Ok(Some(outline))) = guarded(|| document.get_outline()) {
+    if guarded(|| outline::ends(&document)).unwrap_or(false)
+        && let Ok(Ok(Some(outline))) = guarded(|| document.get_outline())
+    {
         let mut left = MAX_BOOKMARKS;
         collect_bookmarks(&document, &outline, 1, &mut left, &mut pages.bookmarks);
     }

@@ -4,7 +4,7 @@ use super::{Certainty, Format, Input, is_plain};
 use crate::builder::{Gap, RenditionBuilder};
 use crate::decode::decode;
 use crate::error::ExtractError;
-use crate::limits::Limits;
+use crate::room::Room;
 use carrel_domain::text::Rendition;
 
 /// Plain text, source code, CSV, JSON, logs: all that reads as text.
@@ -26,7 +26,8 @@ impl Format for Text {
         if is_plain(input.bytes) { Certainty::Fallback } else { Certainty::No }
     }
 
-    fn extract(&self, input: &Input<'_>, limits: &Limits) -> Result<Rendition, ExtractError> {
+    fn extract(&self, input: &Input<'_>, room: &mut Room<'_>) -> Result<Rendition, ExtractError> {
+        let limits = &room.limits;
         let mut builder = RenditionBuilder::new(limits);
         let decoded = decode(input.bytes, None);
         if let Some(warning) = decoded.warning {

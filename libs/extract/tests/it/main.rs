@@ -4,4 +4,7 @@
 
 mod documents;
 mod fixtures;
+mod formats;
+mod hostile;
+mod mails;
 mod sandbox;

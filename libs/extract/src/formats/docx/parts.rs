@@ -1,6 +1,6 @@
-//! The small parts beside a document's body: relations, styles, properties.
+//! The styles of a document, which say what its headings are.
 
-use super::{attribute, resolve};
+use super::super::ooxml::attribute;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use std::collections::HashMap;
@@ -79,60 +79,4 @@ fn level_by_name(name: &str) -> Option<u8> {
     }
     let number = name.strip_prefix("heading ")?;
     number.parse().ok().filter(|level| (1..=9).contains(level))
-}
-
-/// Related parts: kind and name within the archive.
-#[derive(Debug, Default)]
-pub(super) struct Relations(Vec<(String, String)>);
-
-impl Relations {
-    /// Names of the parts whose relation's type ends in `/kind`.
-    pub(super) fn of_type<'r>(&'r self, kind: &'r str) -> impl Iterator<Item = &'r str> {
-        self.0.iter().filter(move |(k, _)| k == kind).map(|(_, name)| name.as_str())
-    }
-}
-
-/// Reads a `.rels` part whose targets are relative to `folder`. External targets are left out.
-pub(super) fn relations(xml: &str, folder: &str) -> Relations {
-    let mut relations = Relations::default();
-    let mut reader = Reader::from_str(xml);
-    while let Ok(event) = reader.read_event() {
-        match event {
-            Event::Start(element) | Event::Empty(element) if element.local_name().as_ref() == "Relationship" => {
-                if attribute(&element, "TargetMode").is_some_and(|mode| mode == "External") {
-                    continue;
-                }
-                let kind = attribute(&element, "Type").unwrap_or_default();
-                let kind = kind.rsplit('/').next().unwrap_or_default().to_owned();
-                let Some(target) = attribute(&element, "Target") else { continue };
-                let name = match target.strip_prefix('/') {
-                    Some(absolute) => absolute.to_owned(),
-                    None if folder.is_empty() => target,
-                    None => format!("{folder}/{target}"),
-                };
-                relations.0.push((kind, name));
-            }
-            Event::Eof => break,
-            _ => {}
-        }
-    }
-    relations
-}
-
-/// The title in the core properties.
-pub(super) fn core_title(xml: &str) -> Option<String> {
-    let mut title = String::new();
-    let mut inside = false;
-    let mut reader = Reader::from_str(xml);
-    while let Ok(event) = reader.read_event() {
-        match event {
-            Event::Start(element) => inside = element.local_name().as_ref() == "title",
-            Event::End(_) => inside = false,
-            Event::Text(text) if inside => title.push_str(&text),
-            Event::GeneralRef(reference) if inside => title.extend(resolve(&reference)),
-            Event::Eof => break,
-            _ => {}
-        }
-    }
-    (!title.trim().is_empty()).then_some(title)
 }

@@ -2,6 +2,8 @@
 
 use crate::builder::{Gap, RenditionBuilder};
 use crate::error::ExtractError;
+use crate::limits::Limits;
+use crate::table::{Grid, Heading};
 use dom_query::NodeRef;
 
 /// What is left out besides what is never content.
@@ -57,7 +59,7 @@ pub(super) fn is_skipped(node: &NodeRef<'_>, skip: Skip) -> bool {
 /// One step of the walk; explicit, because a page may nest deeper than a call stack.
 enum Step<'n> {
     Enter(NodeRef<'n>),
-    Leave(String),
+    Leave(String, NodeRef<'n>),
 }
 
 /// Adds what is under `root`. `top` is the page's own heading.
@@ -67,6 +69,7 @@ pub(super) fn push_node(
     skip: Skip,
     top: &str,
 ) -> Result<(), ExtractError> {
+    let builder_limits = builder.limits();
     let mut walk = Walk {
         builder,
         top,
@@ -75,7 +78,10 @@ pub(super) fn push_node(
         lists: Vec::new(),
         tight: false,
         pre: 0,
-        row: None,
+        tables: Vec::new(),
+        in_row: false,
+        in_table_head: false,
+        limits: builder_limits,
         heading: None,
     };
     let mut steps = vec![Step::Enter(*root)];
@@ -88,10 +94,10 @@ pub(super) fn push_node(
                 }
                 let name = node.node_name().map(|name| name.to_string()).unwrap_or_default();
                 walk.enter(&name, &node)?;
-                steps.push(Step::Leave(name));
+                steps.push(Step::Leave(name, node));
                 steps.extend(node.children_it(true).map(Step::Enter));
             }
-            Step::Leave(name) => walk.leave(&name)?,
+            Step::Leave(name, node) => walk.leave(&name, &node)?,
         }
     }
     walk.flush()
@@ -108,14 +114,18 @@ struct Walk<'b> {
     /// The next block follows the last one on the next line.
     tight: bool,
     pre: usize,
-    /// Cells of the open table row; `None` outside of tables of data.
-    row: Option<usize>,
+    /// The open tables, the innermost last.
+    tables: Vec<Grid>,
+    /// The walk is in a row of data, whose cells go to the innermost table.
+    in_row: bool,
+    in_table_head: bool,
+    limits: Limits,
     heading: Option<u8>,
 }
 
 impl Walk<'_> {
     fn text(&mut self, text: &str) {
-        if self.pre > 0 && self.row.is_none() {
+        if self.pre > 0 && !self.in_row {
             self.line.push_str(text);
             return;
         }
@@ -133,33 +143,35 @@ impl Walk<'_> {
 
     fn enter(&mut self, name: &str, node: &NodeRef<'_>) -> Result<(), ExtractError> {
         match name {
-            "br" => self.line.push(if self.row.is_some() || self.heading.is_some() { ' ' } else { '\n' }),
+            "br" => self.line.push(if self.in_row || self.heading.is_some() { ' ' } else { '\n' }),
             "img" => {
                 if let Some(description) = node.attr("alt") {
                     self.text(&description);
                 }
             }
-            _ if self.row.is_some() => match name {
-                "td" | "th" => {
-                    let cells = self.row.as_mut().map_or(0, |cells| {
-                        *cells += 1;
-                        *cells
-                    });
-                    if cells > 1 {
-                        self.line.push_str(" | ");
-                    }
+            _ if self.in_row => {
+                if is_block(name) {
+                    self.text(" ");
                 }
-                _ if is_block(name) => self.text(" "),
-                _ => {}
-            },
+            }
             "table" => {
                 self.flush()?;
                 self.tight = false;
+                let limits = self.limits;
+                self.tables.push(Grid::new(&limits));
+            }
+            "thead" => {
+                self.flush()?;
+                self.in_table_head = true;
             }
             "tr" => {
                 self.flush()?;
+                let Some(grid) = self.tables.last_mut() else { return Ok(()) };
                 if is_data_row(node) {
-                    self.row = Some(0);
+                    grid.start_row()?;
+                    self.in_row = true;
+                } else {
+                    grid.write(self.builder)?;
                 }
             }
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
@@ -195,13 +207,25 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn leave(&mut self, name: &str) -> Result<(), ExtractError> {
+    fn leave(&mut self, name: &str, node: &NodeRef<'_>) -> Result<(), ExtractError> {
         match name {
-            "tr" => {
-                let row = self.row.take();
-                self.flush_as(row.is_some())?;
+            "td" | "th" if self.in_row => {
+                let text = std::mem::take(&mut self.line);
+                let span = |name: &str| node.attr(name).and_then(|value| value.trim().parse().ok()).unwrap_or(1);
+                let heading = if name == "th" || self.in_table_head { Heading::Yes } else { Heading::No };
+                if let Some(grid) = self.tables.last_mut() {
+                    grid.cell(&text, span("colspan"), span("rowspan"), heading)?;
+                }
             }
-            _ if self.row.is_some() => {}
+            "tr" => {
+                self.in_row = false;
+                if let Some(grid) = self.tables.last_mut() {
+                    grid.relieve(self.builder)?;
+                }
+                self.flush()?;
+            }
+            "thead" => self.in_table_head = false,
+            _ if self.in_row => {}
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 let line = std::mem::take(&mut self.line);
                 self.tight = false;
@@ -223,6 +247,10 @@ impl Walk<'_> {
             "table" => {
                 self.flush()?;
                 self.tight = false;
+                self.in_table_head = false;
+                if let Some(grid) = self.tables.pop() {
+                    grid.finish(self.builder)?;
+                }
             }
             "pre" => {
                 let line = std::mem::take(&mut self.line);
@@ -236,15 +264,10 @@ impl Walk<'_> {
     }
 
     fn flush(&mut self) -> Result<(), ExtractError> {
-        self.flush_as(!self.lists.is_empty())
-    }
-
-    /// Ends the block; `tight` when the next one of its kind follows on the next line.
-    fn flush_as(&mut self, tight: bool) -> Result<(), ExtractError> {
+        let tight = !self.lists.is_empty();
         let line = std::mem::take(&mut self.line);
         let content = line.trim();
-        // A row of empty cells says nothing.
-        if content.chars().all(|c| c == '|' || c.is_whitespace()) {
+        if content.is_empty() {
             return Ok(());
         }
         if let Some(level) = self.heading {
