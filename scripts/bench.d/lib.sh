@@ -5,7 +5,7 @@
 result() {
     local bench
     bench=$(basename "$0")
-    printf '%-8s %s: %s (asked: %s)\n' "$4" "$1" "$3" "$2"
+    printf '%-8s %s: %s%s\n' "$4" "$1" "$3" "${2:+ (asked: $2)}"
     if [ -n "${CARREL_BENCH_RESULTS:-}" ]; then
         printf '%s\t%s\t%s\t%s\t%s\n' "$bench" "$1" "$2" "$3" "$4" >>"$CARREL_BENCH_RESULTS"
     fi

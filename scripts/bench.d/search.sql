@@ -7,7 +7,8 @@
 --   places    one per cent of the copies in a collection of their own, ten per cent in another, the rest in that of the
 --             real ones; metadata for filters of one and ten per cent
 --
--- Every copy is a document with a version and a rendition, the most rows that so many passages can have.
+-- Every copy is a document with a version and a rendition, the most rows that so many passages can have. They are written in the
+-- order of their numbers, so that collections lie mixed on the disk, as they would.
 -- Settings: bench.passages (how many there shall be), bench.collection (id of the real ones).
 
 set work_mem = '512MB';
@@ -64,12 +65,14 @@ analyze copy;
 insert into carrel.document (id, workspace_id, collection_id, external_id, name, metadata, created_at, updated_at)
 select document, workspace_id, collection, 'copy-' || n, 'copy-' || n || '.txt',
        jsonb_build_object('tenth', tenth, 'hundredth', hundredth), now(), now()
-from copy;
+from copy
+order by n;
 insert into carrel.document_version
     (id, workspace_id, document_id, number, file_name, sha256, state, created_at, created_by, searchable_at)
 select c.version, c.workspace_id, c.document, 1, 'copy-' || c.n || '.txt', s.sha256, 'searchable', now(), s.created_by, now()
 from copy c
-join source s on s.i = c.a;
+join source s on s.i = c.a
+order by c.n;
 update carrel.document d set current_version_id = c.version from copy c where d.id = c.document;
 
 create temp table mixed on commit drop as
@@ -83,14 +86,16 @@ insert into carrel.rendition (version_id, workspace_id, media_type, language, ch
 select c.version, c.workspace_id, s.media_type, s.language, length(m.text), s.text_sha256, m.text, s.map, now()
 from copy c
 join source s on s.i = c.a
-join mixed m on m.n = c.n;
+join mixed m on m.n = c.n
+order by c.n;
 insert into carrel.passage
     (no, workspace_id, collection_id, document_id, version_id, ordinal, span_start, span_end, headings, language, text, searchable)
 overriding system value
 select c.no, c.workspace_id, c.collection, c.document, c.version, 0, 0, length(m.text), '{}', s.language, m.text, true
 from copy c
 join source s on s.i = c.a
-join mixed m on m.n = c.n;
+join mixed m on m.n = c.n
+order by c.n;
 select setval(pg_get_serial_sequence('carrel.passage', 'no'), (select max(no) from carrel.passage));
 
 -- Words.
@@ -167,7 +172,8 @@ join source c on c.i = k.c
 cross join (
     select array_fill(0.6::real, array[dimension])::vector as second, array_fill(0.3::real, array[dimension])::vector as third
     from carrel.index_generation where no = 1
-) as weight;
+) as weight
+order by k.no;
 do $$
 begin
     execute current_setting('bench.hnsw');
