@@ -24,7 +24,7 @@ pub struct DigestSyntax;
 impl Digest {
     /// Reads 64 hexadecimal digits of either case.
     pub fn parse(text: &str) -> Result<Self, DigestSyntax> {
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(DigestSyntax);
         }
         let mut bytes = [0; 32];
@@ -73,5 +73,6 @@ mod tests {
         assert_eq!(Digest::parse(&digest.to_string()).unwrap(), digest);
         assert!(Digest::parse("ab").is_err());
         assert!(Digest::parse(&"zz".repeat(32)).is_err());
+        assert!(Digest::parse(&"+1".repeat(32)).is_err());
     }
 }

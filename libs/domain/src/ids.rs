@@ -71,6 +71,8 @@ id! {
     ClaimId;
     /// An exact quote that supports a claim.
     CitationId;
+    /// A frozen list of document versions.
+    BaselineId;
     /// An OAuth 2.0 client.
     ClientId;
     /// One request or one job execution, for logs, problems and audit entries.

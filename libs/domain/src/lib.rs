@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod archive;
+pub mod baseline;
 pub mod digest;
 pub mod ids;
 pub mod job;

@@ -1,6 +1,6 @@
 //! Queries and what they find.
 
-use crate::ids::{CollectionId, DocumentId, VersionId};
+use crate::ids::{BaselineId, CollectionId, DocumentId, VersionId};
 use crate::text::{Language, Span};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,18 @@ pub struct Filter {
     pub created_before: Option<DateTime<Utc>>,
     /// Fields that the document's metadata must contain (JSON containment).
     pub metadata: Map<String, Value>,
+    /// The versions of this baseline answer instead of the current ones.
+    pub baseline: Option<BaselineId>,
+    /// The versions that were current at this time answer instead of those that are now.
+    pub as_of: Option<DateTime<Utc>>,
 }
 
 impl Filter {
+    /// True when other versions than the current ones answer.
+    pub fn is_pinned(&self) -> bool {
+        self.baseline.is_some() || self.as_of.is_some()
+    }
+
     /// True when nothing is restricted.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -18,6 +18,7 @@
 mod analyzer;
 mod anchor;
 mod char_index;
+mod diff;
 mod fold;
 mod language;
 mod normalise;
@@ -29,6 +30,7 @@ mod stop_words;
 pub use analyzer::{Analyzer, MAX_QUERY_BYTES, MAX_QUERY_TERMS, MAX_TERM_CHARS, query_terms};
 pub use anchor::{Anchor, CONTEXT_CHARS};
 pub use char_index::CharIndex;
+pub use diff::{Difference, diff};
 pub use language::detect_language;
 pub use normalise::normalise;
 pub use passages::{Passage, PassageRules, passages};
