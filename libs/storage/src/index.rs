@@ -255,8 +255,20 @@ pub async fn publish(
     )
     .execute(transaction.connection())
     .await?;
-    if current.id == Some(version.0) || current.number.is_some_and(|number| number > place.number.cast_signed()) {
-        return Ok(Published { current: current.id == Some(version.0), merge_due: false });
+    if current.id == Some(version.0) {
+        return Ok(Published { current: true, merge_due: false });
+    }
+    let lengths: Vec<i32> = terms.lengths.iter().map(|length| i32::try_from(*length).unwrap_or(i32::MAX)).collect();
+    sqlx::query!(
+        "update carrel.passage set tokens = ($2::int[])[ordinal + 1] where version_id = $1",
+        version.0,
+        &lengths
+    )
+    .execute(transaction.connection())
+    .await?;
+    if current.number.is_some_and(|number| number > place.number.cast_signed()) {
+        insert_history(transaction, version, place.collection, terms).await?;
+        return Ok(Published { current: false, merge_due: false });
     }
     if let Some(old) = current.id {
         retire(transaction, VersionId(old)).await?;
@@ -316,6 +328,54 @@ async fn retire(transaction: &mut Transaction, version: VersionId) -> Result<(),
     Ok(())
 }
 
+/// The postings of a version that was overtaken before it could answer; a baseline may still hold it.
+async fn insert_history(
+    transaction: &mut Transaction,
+    version: VersionId,
+    collection: CollectionId,
+    terms: &VersionTerms,
+) -> Result<(), StorageError> {
+    let workspace = transaction.workspace();
+    let counts = Columns::of(terms);
+    sqlx::query!(
+        "insert into carrel.posting_history (workspace_id, collection_id, version_id, term, passages, impacts)
+         select $1, $2, $3, t.term, array_agg(p.no order by p.no), array_agg(t.impact order by p.no)
+         from unnest($4::text[], $5::int[], $6::smallint[]) as t (term, ordinal, impact)
+         join carrel.passage p on p.version_id = $3 and p.ordinal = t.ordinal
+         group by t.term
+         on conflict do nothing",
+        workspace.0,
+        collection.0,
+        version.0,
+        &counts.words as &[&str],
+        &counts.ordinals,
+        &counts.impacts
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Counts of terms, column by column.
+struct Columns<'a> {
+    words: Vec<&'a str>,
+    ordinals: Vec<i32>,
+    impacts: Vec<i16>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(terms: &'a VersionTerms) -> Self {
+        let mut columns = Self { words: Vec::new(), ordinals: Vec::new(), impacts: Vec::new() };
+        for count in &terms.counts {
+            let length = terms.lengths.get(count.ordinal as usize).copied().unwrap_or(count.count);
+            columns.ordinals.push(count.ordinal.cast_signed());
+            columns.words.push(count.term.as_str());
+            columns.impacts.push(impact(count.count, length));
+        }
+        columns
+    }
+}
+
 async fn insert_segment(
     transaction: &mut Transaction,
     version: VersionId,
@@ -324,15 +384,7 @@ async fn insert_segment(
 ) -> Result<(), StorageError> {
     let workspace = transaction.workspace();
     let tokens: u64 = terms.lengths.iter().map(|length| u64::from(*length)).sum();
-    let mut ordinals = Vec::with_capacity(terms.counts.len());
-    let mut words = Vec::with_capacity(terms.counts.len());
-    let mut impacts = Vec::with_capacity(terms.counts.len());
-    for count in &terms.counts {
-        let length = terms.lengths.get(count.ordinal as usize).copied().unwrap_or(count.count);
-        ordinals.push(count.ordinal.cast_signed());
-        words.push(count.term.as_str());
-        impacts.push(impact(count.count, length));
-    }
+    let counts = Columns::of(terms);
     sqlx::query!(
         "with segment as (
              insert into carrel.segment (workspace_id, collection_id, passages, tokens)
@@ -353,9 +405,9 @@ async fn insert_segment(
         collection.0,
         i32::try_from(terms.lengths.len()).unwrap_or(i32::MAX),
         tokens.cast_signed(),
-        &words as &[&str],
-        &ordinals,
-        &impacts,
+        &counts.words as &[&str],
+        &counts.ordinals,
+        &counts.impacts,
         version.0,
         POSTINGS_PER_ROW
     )
@@ -381,7 +433,8 @@ pub(crate) fn length_of(code: u8) -> f32 {
     ((f64::from(code) / 32.0).exp_m1() * 4.0) as f32
 }
 
-/// Folds the segments of a collection's lowest crowded level into one of the next, and drops what no longer answers.
+/// Folds the segments of a collection's lowest crowded level into one of the next. What no longer answers leaves the
+/// segments: it is kept aside for baselines while its version exists, and dropped with it.
 /// Answers the number of segments folded; 0 when no level is crowded or somebody else is merging this collection.
 pub async fn merge_segments(transaction: &mut Transaction, collection: CollectionId) -> Result<u64, StorageError> {
     let workspace = transaction.workspace();
@@ -426,6 +479,14 @@ pub async fn merge_segments(transaction: &mut Transaction, collection: Collectio
              where t.collection_id = $2 and t.passage_no in (select f.passage_no from flat f)
          ), swept as (
              delete from carrel.tombstone t using dead d where t.collection_id = $2 and t.passage_no = d.passage_no
+         ), kept as (
+             insert into carrel.posting_history (workspace_id, collection_id, version_id, term, passages, impacts)
+             select $1, $2, p.version_id, f.term, array_agg(p.no order by p.no), array_agg(f.impact order by p.no)
+             from dead d
+             join carrel.passage p on p.no = d.passage_no
+             join flat f on f.passage_no = d.passage_no
+             group by p.version_id, f.term
+             on conflict do nothing
          ), numbered as (
              select f.term, f.passage_no, f.impact,
                     (row_number() over (partition by f.term order by f.passage_no) - 1) / $5::bigint as part

@@ -14,6 +14,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod baselines;
 pub mod collections;
 mod database;
 pub mod documents;

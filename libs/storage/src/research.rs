@@ -440,6 +440,21 @@ impl RunSignals {
     }
 }
 
+/// Numbers of a run's citations whose document has a newer version that answers, or is gone.
+pub async fn outdated(transaction: &mut Transaction, run: RunId) -> Result<Vec<u32>, StorageError> {
+    let numbers = sqlx::query_scalar!(
+        "select c.ordinal
+         from carrel.research_citation c
+         left join (carrel.document d join carrel.collection l on l.id = d.collection_id) on d.id = c.document_id
+         where c.run_id = $1 and d.current_version_id is distinct from c.version_id
+         order by c.ordinal",
+        run.0
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    Ok(numbers.into_iter().map(i32::unsigned_abs).collect())
+}
+
 /// Tells watchers that something happened; heard when the transaction commits.
 pub async fn announce(
     transaction: &mut Transaction,

@@ -5,6 +5,9 @@
 //! half-precision vectors. Both halves name candidates; every candidate then gets both scores, each scaled to 0 to 1 over
 //! the candidates of the query (min-max), and the weighted sum ranks. A passage in a language that the embedding model
 //! does not know is ranked almost by its words alone.
+//!
+//! Scaled scores are raised to the power [`FLATTEN`] before they are summed: the few scores at the top of one half then
+//! no longer outshout the other half. On Cranfield nDCG@10 goes from 0.4365 to 0.4397, on XQuAD and SQuAD it stays.
 
 use crate::index::{Generation, length_of};
 use crate::{StorageError, Transaction};
@@ -18,6 +21,9 @@ use uuid::Uuid;
 
 /// How much a filter may let through to be searched exactly instead of through the graph index.
 const EXACT_BELOW: u32 = 4_000;
+
+/// Power of scaled scores in the sum; 1 is plain min-max. Values from 0.6 to 0.8 do equally well.
+const FLATTEN: f64 = 0.7;
 
 /// A query with all that ranks.
 #[derive(Clone, Debug)]
@@ -59,7 +65,7 @@ pub struct Ranking {
 
 impl Default for Ranking {
     fn default() -> Self {
-        Self { k1: 1.2, b: 0.75, candidates: 100, vector_weight: 0.5, foreign_vector_weight: 0.1 }
+        Self { k1: 1.2, b: 0.75, candidates: 200, vector_weight: 0.45, foreign_vector_weight: 0.1 }
     }
 }
 
@@ -80,7 +86,7 @@ pub async fn search(transaction: &mut Transaction, query: &SearchQuery<'_>) -> R
         (_, Some(vector), Some(generation)) => Some((vector, generation)),
         _ => None,
     };
-    let sql = statement(lexical, vector.map(|(_, generation)| generation), !query.filter.is_empty());
+    let sql = statement(lexical, vector.map(|(_, generation)| generation), Reach::of(query.filter));
     let collections: Vec<Uuid> = query.collections.iter().map(|id| id.0).collect();
     let documents: Vec<Uuid> = query.filter.documents.iter().map(|id| id.0).collect();
     let languages: Vec<&str> = query.filter.languages.iter().map(Language::as_str).collect();
@@ -104,6 +110,8 @@ pub async fn search(transaction: &mut Transaction, query: &SearchQuery<'_>) -> R
         .bind(query.filter.created_from)
         .bind(query.filter.created_before)
         .bind(serde_json::Value::Object(query.filter.metadata.clone()))
+        .bind(query.filter.baseline.map(|id| id.0))
+        .bind(query.filter.as_of)
         .fetch_all(transaction.connection())
         .await?;
     let mut found = Found { hits: Vec::with_capacity(rows.len()), collections: 0 };
@@ -145,9 +153,31 @@ pub async fn search(transaction: &mut Transaction, query: &SearchQuery<'_>) -> R
 }
 
 /// The statement itself, for measuring it beside the API (`explain`).
-pub fn statement_for(mode: SearchMode, generation: Option<&Generation>, filtered: bool) -> String {
+pub fn statement_for(mode: SearchMode, generation: Option<&Generation>, filter: &Filter) -> String {
     let generation = (mode != SearchMode::Lexical).then_some(generation).flatten();
-    statement(mode != SearchMode::Semantic, generation, filtered)
+    statement(mode != SearchMode::Semantic, generation, Reach::of(filter))
+}
+
+/// What a search looks through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// All current versions.
+    Current,
+    /// Some of the current versions.
+    Filtered,
+    /// Versions of a baseline or of a time, searched exactly: the same baseline must answer the same in ten years,
+    /// whatever else was added, so nothing outside of it counts, neither in BM25's statistics nor in the graph.
+    Pinned,
+}
+
+impl Reach {
+    fn of(filter: &Filter) -> Self {
+        match (filter.is_pinned(), filter.is_empty()) {
+            (true, _) => Self::Pinned,
+            (false, false) => Self::Filtered,
+            (false, true) => Self::Current,
+        }
+    }
 }
 
 static LENGTHS: LazyLock<Vec<f32>> = LazyLock::new(|| (0..=255).map(length_of).collect());
@@ -158,7 +188,7 @@ fn push(sql: &mut String, part: std::fmt::Arguments<'_>) {
 }
 
 // The text depends only on which halves take part; every value is bound.
-fn statement(lexical: bool, generation: Option<&Generation>, filtered: bool) -> String {
+fn statement(lexical: bool, generation: Option<&Generation>, reach: Reach) -> String {
     let mut sql = String::with_capacity(6_000);
     sql.push_str(
         "with scope as materialized (
@@ -167,32 +197,45 @@ fn statement(lexical: bool, generation: Option<&Generation>, filtered: bool) -> 
              select coalesce(array_agg(id), '{}') as list from scope
          )",
     );
-    if filtered {
-        sql.push_str(
-            ", allowed as materialized (
-                 select p.no
+    if reach != Reach::Current {
+        let versions = if reach == Reach::Pinned { PINNED } else { "p.searchable" };
+        push(
+            &mut sql,
+            format_args!(
+                ", allowed as materialized (
+                 select p.no, coalesce(p.tokens, (p.span_end - p.span_start) / 6) as tokens
                  from carrel.passage p
                  join carrel.document d on d.id = p.document_id
                  join carrel.document_version v on v.id = p.version_id
                  left join carrel.rendition r on r.version_id = p.version_id
-                 where p.searchable
+                 where {versions}
                    and p.collection_id = any((select list from ids)::uuid[])
                    and (cardinality($12::uuid[]) = 0 or p.document_id = any($12))
                    and (cardinality($13::text[]) = 0 or p.language = any($13))
                    and (cardinality($14::text[]) = 0 or r.media_type = any($14))
                    and ($15::timestamptz is null or v.created_at >= $15)
                    and ($16::timestamptz is null or v.created_at < $16)
-                   and ($17::jsonb = '{}' or d.metadata @> $17)
-             )",
+                   and ($17::jsonb = '{{}}' or d.metadata @> $17)
+             )"
+            ),
         );
     }
-    push_lexical(&mut sql, lexical, filtered);
-    push_vector(&mut sql, generation, filtered);
-    push_fusion(&mut sql, generation);
+    push_lexical(&mut sql, lexical, reach);
+    push_vector(&mut sql, generation, reach);
+    push_fusion(&mut sql, generation, reach);
     sql
 }
 
-fn push_lexical(sql: &mut String, lexical: bool, filtered: bool) {
+/// The versions of a baseline, or those that answered at a time.
+const PINNED: &str = "p.version_id in (
+    select m.version_id from carrel.baseline_member m where m.baseline_id = $18::uuid
+    union all
+    (select distinct on (o.document_id) o.id
+     from carrel.document_version o
+     where $19::timestamptz is not null and o.searchable_at <= $19
+     order by o.document_id, o.number desc))";
+
+fn push_lexical(sql: &mut String, lexical: bool, reach: Reach) {
     if !lexical {
         // Unused parameters still need their types.
         sql.push_str(
@@ -203,7 +246,11 @@ fn push_lexical(sql: &mut String, lexical: bool, filtered: bool) {
         );
         return;
     }
-    let allowed = if filtered { "and u.passage_no in (select a.no from allowed a)" } else { "" };
+    if reach == Reach::Pinned {
+        sql.push_str(PINNED_WORDS);
+        return;
+    }
+    let allowed = if reach == Reach::Filtered { "and u.passage_no in (select a.no from allowed a)" } else { "" };
     push(sql, format_args!(
         ", found as materialized (
              select p.term, p.passages, p.impacts
@@ -237,7 +284,39 @@ fn push_lexical(sql: &mut String, lexical: bool, filtered: bool) {
     ));
 }
 
-fn push_vector(sql: &mut String, generation: Option<&Generation>, filtered: bool) {
+/// BM25 over the allowed passages alone, from the segments that answer and from what merges took out of them.
+const PINNED_WORDS: &str = ", found as materialized (
+     select p.term, p.passages, p.impacts
+     from carrel.posting p
+     where p.collection_id = any((select list from ids)::uuid[]) and p.term = any($2)
+     union all
+     select h.term, h.passages, h.impacts
+     from carrel.posting_history h
+     where h.collection_id = any((select list from ids)::uuid[]) and h.term = any($2)
+ ), statistics as materialized (
+     select greatest(count(*), 1)::float8 as passages, greatest(avg(tokens)::float8, 1) as length from allowed
+ ), occurrences as materialized (
+     select f.term, u.passage_no, u.impact
+     from found f
+     cross join lateral unnest(f.passages, f.impacts) as u (passage_no, impact)
+     join allowed a on a.no = u.passage_no
+ ), weights as materialized (
+     select o.term, ln(1 + (s.passages - o.df + 0.5) / (o.df + 0.5)) as idf
+     from (select term, count(*)::float8 as df from occurrences group by term) o
+     cross join statistics s
+ ), scored as materialized (
+     select o.passage_no,
+            sum(w.idf * ((o.impact >> 8) * ($6::float8 + 1))
+                / ((o.impact >> 8) + $6 * (1 - $7::float8 + $7 * ($8::float4[])[(o.impact & 255) + 1] / s.length))) as score
+     from occurrences o
+     join weights w on w.term = o.term
+     cross join statistics s
+     group by o.passage_no
+ ), lex as materialized (
+     select passage_no, score from scored order by score desc, passage_no limit $4
+ )";
+
+fn push_vector(sql: &mut String, generation: Option<&Generation>, reach: Reach) {
     let Some(Generation { no, dimension, .. }) = generation else {
         sql.push_str(
             ", vec as (select null::int as passage_no, null::float8 as cosine where $3::halfvec is null and false)",
@@ -249,7 +328,22 @@ fn push_vector(sql: &mut String, generation: Option<&Generation>, filtered: bool
         "from carrel.embedding_{no} e
          where e.searchable and e.collection_id = any((select list from ids)::uuid[])"
     );
-    if !filtered {
+    if reach == Reach::Pinned {
+        push(
+            sql,
+            format_args!(
+                ", vec as materialized (
+                 select e.passage_no, 1 - ({distance}) as cosine
+                 from allowed a
+                 join carrel.embedding_{no} e on e.generation = {no} and e.passage_no = a.no
+                 order by {distance}, e.passage_no
+                 limit $4
+             )"
+            ),
+        );
+        return;
+    }
+    if reach == Reach::Current {
         push(
             sql,
             format_args!(
@@ -288,7 +382,7 @@ fn push_vector(sql: &mut String, generation: Option<&Generation>, filtered: bool
     );
 }
 
-fn push_fusion(sql: &mut String, generation: Option<&Generation>) {
+fn push_fusion(sql: &mut String, generation: Option<&Generation>, reach: Reach) {
     let cosine = match generation {
         Some(Generation { no, dimension, .. }) => format!(
             "coalesce(v.cosine, (
@@ -304,6 +398,7 @@ fn push_fusion(sql: &mut String, generation: Option<&Generation>) {
         }
         None => "case when $9::float8 is null or $10::float8 is null or $11::text[] is null then 0.0 else 0.0 end",
     };
+    let answers = if reach == Reach::Pinned { "" } else { "and p.searchable" };
     let words = if generation.is_some() { "1 - b.weight" } else { "1.0" };
     push(
         sql,
@@ -322,15 +417,15 @@ fn push_fusion(sql: &mut String, generation: Option<&Generation>) {
                     (select min(cosine) from vec) as cosine_low
          ), ranked as materialized (
              select b.passage_no, b.lexical, b.cosine,
-                    ({words}) * coalesce(greatest(b.lexical - b.lexical_low, 0)
-                        / nullif(b.lexical_high - b.lexical_low, 0), case when b.lexical is null then 0 else 1 end)
-                    + b.weight * coalesce(greatest(b.cosine - b.cosine_low, 0)
-                        / nullif(b.cosine_high - b.cosine_low, 0), case when b.cosine is null then 0 else 1 end) as rank
+                    ({words}) * coalesce(power(greatest(b.lexical - b.lexical_low, 0)
+                        / nullif(b.lexical_high - b.lexical_low, 0), {FLATTEN}), case when b.lexical is null then 0 else 1 end)
+                    + b.weight * coalesce(power(greatest(b.cosine - b.cosine_low, 0)
+                        / nullif(b.cosine_high - b.cosine_low, 0), {FLATTEN}), case when b.cosine is null then 0 else 1 end) as rank
              from (
                  select s.passage_no, s.lexical, s.cosine, {weight} as weight,
                         n.lexical_high, n.lexical_low, n.cosine_high, n.cosine_low
                  from both_scores s
-                 join carrel.passage p on p.no = s.passage_no and p.searchable
+                 join carrel.passage p on p.no = s.passage_no {answers}
                  cross join bounds n
              ) b
              order by rank desc, b.passage_no

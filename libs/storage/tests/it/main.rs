@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests make their own ids and look at the real clock")]
 
 mod archive;
+mod baselines;
 mod index;
 mod originals;
 mod research;

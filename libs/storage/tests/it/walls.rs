@@ -49,6 +49,22 @@ async fn fill(app: &TestApp) {
     client.upload(collection, "gate.txt", "The lock gate closes in sixty seconds, as the bulletin has it.").await;
     app.idle().await;
     client.ask("When does the lock gate close?").await;
+    let frozen = client
+        .request(reqwest::Method::POST, "/api/v1/baselines")
+        .json(&serde_json::json!({ "name": "as found" }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(frozen.status(), 201);
+    // What a merge would have put there.
+    sqlx::query(
+        "insert into carrel.posting_history (workspace_id, collection_id, version_id, term, passages, impacts)
+         select p.workspace_id, p.collection_id, p.version_id, 'gate', array[p.no], array[256::smallint]
+         from carrel.passage p where not p.searchable",
+    )
+    .execute(&app.database.owner)
+    .await
+    .unwrap();
     app.idle().await;
     let codes: Vec<String> = sqlx::query_scalar("select error_code from carrel.job where state = 'discarded'")
         .fetch_all(&app.database.owner)
