@@ -21,10 +21,11 @@ mod events;
 
 pub use events::RunEvents;
 
-use carrel_domain::{CollectionId, DocumentId, JobId, RunId, VersionId};
+use carrel_domain::{BaselineId, CollectionId, DocumentId, JobId, RunId, VersionId};
 use carrel_wire::{
-    CollectionBody, DocumentBody, JobBody, JobPageBody, NewCollectionBody, Page, ProblemBody, QuestionBody, RetryBody,
-    RunBody, RunPageBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
+    BaselineBody, ChangeBody, CollectionBody, DiffBody, DocumentBody, JobBody, JobPageBody, MemberBody,
+    NewBaselineBody, NewCollectionBody, Page, ProblemBody, QuestionBody, RetryBody, RunBody, RunComparisonBody,
+    RunPageBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -317,6 +318,60 @@ impl Client {
     /// A run with all that it has produced so far.
     pub async fn run(&self, id: RunId) -> Result<RunPageBody, ClientError> {
         self.get(&format!("/api/v1/research/{id}"), &[]).await
+    }
+
+    /// Asks the question of a run again, where that run looked.
+    pub async fn reproduce(&self, id: RunId) -> Result<RunBody, ClientError> {
+        let request = self.request(Method::POST, &format!("/api/v1/research/{id}/reproduction")).await?;
+        self.read(request).await
+    }
+
+    /// What two reports quote.
+    pub async fn compare_runs(&self, before: RunId, after: RunId) -> Result<RunComparisonBody, ClientError> {
+        self.get(&format!("/api/v1/research/{after}/comparison"), &[("from", before.to_string())]).await
+    }
+
+    /// The bundle of a report.
+    pub async fn bundle(&self, id: RunId) -> Result<bytes::Bytes, ClientError> {
+        let request = self.request(Method::GET, &format!("/api/v1/research/{id}/bundle")).await?;
+        self.send(request).await?.bytes().await.map_err(|error| self.unreachable(error))
+    }
+
+    /// Freezes a baseline.
+    pub async fn create_baseline(&self, body: &NewBaselineBody) -> Result<BaselineBody, ClientError> {
+        let request = self.request(Method::POST, "/api/v1/baselines").await?.json(body);
+        self.read(request).await
+    }
+
+    /// Every baseline, or the one of this name.
+    pub async fn baselines(&self, name: Option<&str>) -> Result<Vec<BaselineBody>, ClientError> {
+        let query: Vec<(&str, String)> = name.map(|name| ("name", name.to_owned())).into_iter().collect();
+        self.all_pages("/api/v1/baselines", &query).await
+    }
+
+    /// Every document of a baseline.
+    pub async fn baseline_documents(&self, id: BaselineId) -> Result<Vec<MemberBody>, ClientError> {
+        self.all_pages(&format!("/api/v1/baselines/{id}/documents"), &[]).await
+    }
+
+    /// What changed from one baseline to another.
+    pub async fn compare_baselines(
+        &self,
+        before: BaselineId,
+        after: BaselineId,
+    ) -> Result<Vec<ChangeBody>, ClientError> {
+        self.all_pages(&format!("/api/v1/baselines/{after}/changes"), &[("from", before.to_string())]).await
+    }
+
+    /// What differs between two versions.
+    pub async fn diff(&self, before: VersionId, after: VersionId) -> Result<DiffBody, ClientError> {
+        self.get(&format!("/api/v1/versions/{after}/diff"), &[("from", before.to_string())]).await
+    }
+
+    /// Brings an old version back.
+    pub async fn restore(&self, id: VersionId) -> Result<UploadBody, ClientError> {
+        let request = self.request(Method::POST, &format!("/api/v1/versions/{id}/restore")).await?;
+        self.read(request).await
     }
 
     /// What happens in a run, until it ends.

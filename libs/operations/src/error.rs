@@ -8,6 +8,8 @@ use carrel_storage::StorageError;
 /// What a resource is called when it is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
+    /// A baseline.
+    Baseline,
     /// A collection.
     Collection,
     /// A document.
@@ -28,6 +30,7 @@ impl Resource {
     /// The word for people.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Baseline => "baseline",
             Self::Collection => "collection",
             Self::Document => "document",
             Self::Version => "version",
@@ -57,7 +60,7 @@ pub enum OperationError {
         problem: String,
     },
     /// The name is taken.
-    #[error("a collection named {0:?} exists already")]
+    #[error("the name {0:?} is taken")]
     NameTaken(String),
     /// The cursor was not made by this list, or with other conditions.
     #[error("the cursor does not belong to this list")]

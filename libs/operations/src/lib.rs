@@ -15,6 +15,7 @@
 //! # Ok(()) }
 //! ```
 
+mod baselines;
 mod collections;
 mod cursor;
 mod documents;
@@ -22,18 +23,23 @@ mod error;
 mod idempotency;
 mod jobs;
 pub mod kinds;
+mod reports;
 mod research;
 mod search;
 mod tokens;
+mod versions;
 
+pub use baselines::NewBaseline;
 pub use collections::Listing;
 pub use cursor::CursorKey;
 pub use documents::{StagedUpload, Upload, Uploaded};
 pub use error::{OperationError, Resource};
 pub use idempotency::{Answer, IdempotencyKey, Once, Reply};
+pub use reports::RunComparison;
 pub use research::{Question, RunView};
 pub use search::{SearchAnswer, SearchRequest};
 pub use tokens::{Bearer, IssuedToken, TokenIssuer, new_secret, secret_digest};
+pub use versions::{ShownDifference, VersionDiff};
 
 use carrel_domain::IdSource;
 use carrel_inference::Embedder;

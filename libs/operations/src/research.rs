@@ -9,7 +9,7 @@ use carrel_domain::research::{Claim, Run, RunEvent, RunState, Searched, Step};
 use carrel_domain::search::Filter;
 use carrel_domain::{CollectionId, JobId, OperationContext, RunId, Scope};
 use carrel_storage::research::Verification;
-use carrel_storage::{access, collections, jobs, research};
+use carrel_storage::{access, baselines, collections, jobs, research};
 use serde_json::json;
 
 /// A question with where to look.
@@ -32,6 +32,8 @@ pub struct RunView {
     pub steps: Vec<Step>,
     /// Its claims.
     pub claims: Vec<Claim>,
+    /// Numbers of the citations whose document has moved on since, or is gone.
+    pub outdated: Vec<u32>,
 }
 
 impl Operations {
@@ -73,6 +75,11 @@ impl Operations {
                 return Err(OperationError::NotFound(Resource::Collection));
             }
         }
+        if let Some(baseline) = question.filter.baseline
+            && baselines::get(&mut transaction, baseline).await?.is_none()
+        {
+            return Err(OperationError::NotFound(Resource::Baseline));
+        }
         research::insert_run(&mut transaction, &run, &context.actor).await?;
         let mut spec = JobSpec::new(job, &PlanResearch { run: run.id })?;
         spec.traceparent.clone_from(&context.traceparent);
@@ -105,7 +112,8 @@ impl Operations {
         let run = research::run(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Run))?;
         let steps = research::steps(&mut transaction, id).await?;
         let claims = research::claims(&mut transaction, id).await?;
-        Ok(RunView { run, steps, claims })
+        let outdated = research::outdated(&mut transaction, id).await?;
+        Ok(RunView { run, steps, claims, outdated })
     }
 
     /// A run that has its report; one that has not ended is refused.

@@ -7,6 +7,7 @@ use carrel_domain::search::{Filter, Hit, SearchMode};
 use carrel_domain::{CollectionId, Language, OperationContext, Scope};
 use carrel_inference::InputKind;
 use carrel_retrieval::{Snippet, snippet};
+use carrel_storage::baselines;
 use carrel_storage::index::{self, Generation};
 use carrel_storage::search::{SearchQuery, search};
 use carrel_text::{Analyzer, query_terms};
@@ -75,6 +76,14 @@ impl Operations {
         if query.contains('\0') {
             return invalid("query", "must not contain NUL");
         }
+        self.check_scope(collections, filter)
+    }
+
+    /// Bounds of what restricts a search or a baseline.
+    pub(crate) fn check_scope(&self, collections: &[CollectionId], filter: &Filter) -> Result<(), OperationError> {
+        if filter.baseline.is_some() && filter.as_of.is_some() {
+            return invalid("filter", "names a baseline or a time, not both");
+        }
         if collections.len() > self.limits.collections {
             return invalid("collections", format!("must name at most {} collections", self.limits.collections));
         }
@@ -129,6 +138,11 @@ impl Operations {
             },
         )
         .await?;
+        if let (Some(baseline), true) = (request.filter.baseline, found.hits.is_empty())
+            && baselines::get(&mut transaction, baseline).await?.is_none()
+        {
+            return Err(OperationError::NotFound(Resource::Baseline));
+        }
         let named: std::collections::BTreeSet<_> = request.collections.iter().collect();
         if (found.collections as usize) < named.len() {
             return Err(OperationError::NotFound(Resource::Collection));

@@ -14,12 +14,13 @@ use sha2::{Digest, Sha256};
 use std::str::FromStr;
 use subtle::ConstantTimeEq;
 
-/// Signs and checks access tokens with one P-256 key.
+/// Signs and checks access tokens with one P-256 key, and signs bundles with an Ed25519 key that follows from it.
 pub struct TokenIssuer {
     signing: EncodingKey,
     checking: DecodingKey,
     key_id: String,
     jwk: Value,
+    bundles: carrel_bundle::SigningKey,
     issuer: String,
     lifetime: chrono::Duration,
 }
@@ -92,7 +93,10 @@ impl TokenIssuer {
         let jwk = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "use": "sig", "alg": "ES256", "kid": key_id });
         let signing = EncodingKey::from_ec_pem(pem.as_bytes()).map_err(|error| SigningKeyError(error.to_string()))?;
         let checking = DecodingKey::from_ec_components(&x, &y).map_err(|error| SigningKeyError(error.to_string()))?;
-        Ok(Self { signing, checking, key_id, jwk, issuer: issuer.to_owned(), lifetime })
+        // One secret to keep instead of two: the hash of a secret and a purpose tells nothing of the secret.
+        let seed = Sha256::new().chain_update(b"carrel bundle key 1\0").chain_update(secret.to_bytes()).finalize();
+        let bundles = carrel_bundle::SigningKey::from_seed(seed.into());
+        Ok(Self { signing, checking, key_id, jwk, bundles, issuer: issuer.to_owned(), lifetime })
     }
 
     /// A new key as PKCS #8 PEM.
@@ -113,9 +117,18 @@ impl TokenIssuer {
         &self.issuer
     }
 
-    /// The public key as a JWK set (RFC 7517).
+    /// The public keys as a JWK set (RFC 7517): of the tokens, and of the bundles (RFC 8037).
     pub fn jwks(&self) -> Value {
-        json!({ "keys": [self.jwk] })
+        let bundles = json!({
+            "kty": "OKP", "crv": "Ed25519", "x": self.bundles.public(), "use": "sig", "alg": "EdDSA",
+            "kid": self.bundles.thumbprint(),
+        });
+        json!({ "keys": [self.jwk, bundles] })
+    }
+
+    /// The key that signs bundles.
+    pub(crate) fn bundle_key(&self) -> &carrel_bundle::SigningKey {
+        &self.bundles
     }
 
     fn issue(

@@ -2,7 +2,9 @@
 
 use crate::health::Readiness;
 use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TIMED_OUT};
-use crate::{access, collections, documents, health, jobs, observe, openapi, page, research, search, versions};
+use crate::{
+    access, baselines, collections, documents, health, jobs, observe, openapi, page, research, search, versions,
+};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
@@ -71,12 +73,21 @@ pub(crate) fn routes() -> (OpenApiRouter<App>, OpenApiRouter<App>, OpenApiRouter
         .routes(routes!(documents::list_versions))
         .routes(routes!(versions::get))
         .routes(routes!(versions::text))
+        .routes(routes!(versions::diff))
+        .routes(routes!(versions::restore))
+        .routes(routes!(baselines::create, baselines::list))
+        .routes(routes!(baselines::get))
+        .routes(routes!(baselines::members))
+        .routes(routes!(baselines::changes))
         .routes(routes!(search::search))
         .routes(routes!(research::ask, research::list))
         .routes(routes!(research::get))
         .routes(routes!(research::report_markdown))
         .routes(routes!(research::report_json))
         .routes(routes!(research::verify))
+        .routes(routes!(research::reproduce))
+        .routes(routes!(research::compare))
+        .routes(routes!(research::bundle))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::retry))

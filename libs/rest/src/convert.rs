@@ -109,6 +109,8 @@ pub(crate) fn filter(body: FilterBody) -> Result<Filter, Problem> {
         created_from: body.created_from,
         created_before: body.created_before,
         metadata: body.metadata,
+        baseline: body.baseline,
+        as_of: body.as_of,
     })
 }
 
@@ -148,6 +150,8 @@ pub(crate) fn run(run: Run) -> RunBody {
         id: run.id,
         question: run.question,
         collections: run.collections,
+        baseline: run.filter.baseline,
+        as_of: run.filter.as_of,
         state,
         failure,
         engine: run.engine,
@@ -175,6 +179,7 @@ pub(crate) fn run_page(view: RunView) -> RunPageBody {
         run: run(view.run),
         plan: plan.collect(),
         claims: view.claims.into_iter().map(claim).collect(),
+        outdated: view.outdated,
         searched,
         report,
     }
@@ -190,7 +195,7 @@ fn claim(claim: Claim) -> ClaimBody {
     }
 }
 
-fn citation(citation: Citation) -> CitationBody {
+pub(crate) fn citation(citation: Citation) -> CitationBody {
     CitationBody {
         id: citation.id,
         number: citation.number,

@@ -13,6 +13,7 @@
 
 mod access;
 mod app;
+mod baselines;
 mod collections;
 mod convert;
 mod documents;

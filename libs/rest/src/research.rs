@@ -6,14 +6,16 @@ use crate::extract::{Caller, Json, Path, Query};
 use crate::idempotency;
 use crate::problem::Problem;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use carrel_domain::research::Run;
 use carrel_domain::{OperationContext, RunId};
 use carrel_operations::Question;
-use carrel_wire::{Page, ProblemBody, QuestionBody, RunBody, RunEventBody, RunPageBody, VerificationBody};
+use carrel_wire::{
+    Page, ProblemBody, QuestionBody, RunBody, RunComparisonBody, RunEventBody, RunPageBody, VerificationBody,
+};
 use futures::Stream;
 use serde::Deserialize;
 use std::convert::Infallible;
@@ -144,6 +146,84 @@ pub(crate) async fn verify(
 ) -> Result<axum::Json<VerificationBody>, Problem> {
     let found = app.operations.verify_run(&context, id).await?;
     Ok(axum::Json(VerificationBody { citations: found.citations, exact: found.exact, deleted: found.deleted }))
+}
+
+/// Which run to compare with.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ComparisonQuery {
+    /// The earlier run.
+    #[param(value_type = Uuid)]
+    from: RunId,
+}
+
+/// Ask a report's question again.
+///
+/// Begins a new run where the first one looked: in its baseline, or in the versions that were current when it was asked.
+/// `comparison` then tells what differs. In a baseline nothing does.
+#[utoipa::path(post, path = "/api/v1/research/{id}/reproduction", operation_id = "reproduce_run", tag = "Research", security(("oauth2" = ["research"])),
+    params(("id" = Uuid, Path, description = "The run to repeat."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
+    responses(
+        (status = 202, body = RunBody, description = "The new run has begun."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`")))]
+pub(crate) async fn reproduce(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Path(id): Path<RunId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let key = idempotency::key(&context, &headers, &[b"reproduction", id.0.as_bytes()])?;
+    let write = |run: &Run| idempotency::reply(StatusCode::ACCEPTED, convert::run(run.clone()));
+    let answer = app.operations.reproduce(&context, id, idempotency::once(key.as_ref(), &write)).await?;
+    Ok(idempotency::send(answer, &write))
+}
+
+/// Compare what two reports quote.
+///
+/// Two quotes are equal when their words, their version and their place are.
+#[utoipa::path(get, path = "/api/v1/research/{id}/comparison", operation_id = "compare_runs", tag = "Research", security(("oauth2" = ["research"])),
+    params(("id" = Uuid, Path, description = "The later run."), ComparisonQuery),
+    responses(
+        (status = 200, body = RunComparisonBody, description = "What differs."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`")))]
+pub(crate) async fn compare(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Path(id): Path<RunId>,
+    Query(query): Query<ComparisonQuery>,
+) -> Result<axum::Json<RunComparisonBody>, Problem> {
+    let found = app.operations.compare_runs(&context, query.from, id).await?;
+    Ok(axum::Json(RunComparisonBody {
+        same: found.gone.is_empty() && found.new.is_empty(),
+        equal: found.equal,
+        gone: found.gone.into_iter().map(convert::citation).collect(),
+        new: found.new.into_iter().map(convert::citation).collect(),
+    }))
+}
+
+/// Get a report with all that proves it.
+///
+/// A ZIP archive with the report, the versions it rests on with their digests, the text of every cited version, every
+/// quote with its place, and a signed manifest. `carrel verify` checks it without a server; every access is audited.
+#[utoipa::path(get, path = "/api/v1/research/{id}/bundle", operation_id = "get_bundle", tag = "Research", security(("oauth2" = ["research"])),
+    params(("id" = Uuid, Path, description = "The run.")),
+    responses(
+        (status = 200, content_type = "application/zip", body = [u8], description = "The bundle."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "`invalid_value`: a cited document was deleted")))]
+pub(crate) async fn bundle(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Path(id): Path<RunId>,
+) -> Result<Response, Problem> {
+    let view = app.operations.get_report(&context, id).await?;
+    let markdown = convert::report(&view);
+    let report = serde_json::to_value(convert::run_page(view.clone())).unwrap_or_default();
+    let bytes = app.operations.bundle(&context, &view, report, markdown).await?;
+    let name = format!("attachment; filename=\"carrel-report-{id}.zip\"");
+    Ok(([(CONTENT_TYPE, "application/zip".to_owned()), (CONTENT_DISPOSITION, name)], bytes).into_response())
 }
 
 /// Watch a run (server-sent events).

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::convert;
 use crate::extract::{Caller, Path, Query};
+use crate::idempotency;
 use crate::problem::{INVALID_PARAMETER, Problem};
 use crate::ranges::{self, Part};
 use axum::body::Body;
@@ -14,7 +15,8 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use carrel_domain::{Span, VersionId};
-use carrel_wire::{ProblemBody, SpanBody, TextBody, VersionPageBody};
+use carrel_operations::Uploaded;
+use carrel_wire::{DiffBody, DifferenceBody, ProblemBody, SpanBody, TextBody, UploadBody, VersionPageBody};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -73,6 +75,65 @@ pub(crate) async fn text(
     let start = query.start.min(characters);
     let span = SpanBody { start, end: start + u32::try_from(text.chars().count()).unwrap_or(u32::MAX) };
     Ok(axum::Json(TextBody { version_id: id, span, characters, text }))
+}
+
+/// What to compare with.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DiffQuery {
+    /// The earlier version.
+    #[param(value_type = Uuid)]
+    from: VersionId,
+}
+
+/// Compare a version with an earlier one, word by word.
+///
+/// What lies between two differences is equal in both texts. The versions may belong to different documents. Words of a
+/// difference are shown up to 2,000 code points; its spans tell its true length.
+#[utoipa::path(get, path = "/api/v1/versions/{id}/diff", operation_id = "diff_versions", tag = "Versions", security(("oauth2" = ["documents:read"])),
+    params(("id" = Uuid, Path, description = "The later version."), DiffQuery),
+    responses(
+        (status = 200, body = DiffBody, description = "The differences."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`")))]
+pub(crate) async fn diff(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Path(id): Path<VersionId>,
+    Query(query): Query<DiffQuery>,
+) -> Result<axum::Json<DiffBody>, Problem> {
+    let found = app.operations.diff_versions(&context, query.from, id).await?;
+    let differences = found.differences.into_iter().map(|part| DifferenceBody {
+        before: part.place.before.into(),
+        after: part.place.after.into(),
+        removed: part.removed,
+        inserted: part.inserted,
+        context: part.context,
+    });
+    let differences = differences.collect();
+    Ok(axum::Json(DiffBody { before: query.from, after: id, differences, truncated: found.truncated }))
+}
+
+/// Bring an old version back.
+///
+/// Its bytes become the newest version of the document and are read and indexed as if they had been sent again; every
+/// version in between stays. Restoring what is the newest version already changes nothing (`unchanged`).
+#[utoipa::path(post, path = "/api/v1/versions/{id}/restore", operation_id = "restore_version", tag = "Versions", security(("oauth2" = ["documents:write"])),
+    params(("id" = Uuid, Path, description = "The version to bring back."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
+    responses(
+        (status = 202, body = UploadBody, description = "The new version is on its way."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`")))]
+pub(crate) async fn restore(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Path(id): Path<VersionId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let key = idempotency::key(&context, &headers, &[b"restore", id.0.as_bytes()])?;
+    let write = |done: &Uploaded| idempotency::reply(StatusCode::ACCEPTED, convert::uploaded(done.clone()));
+    let answer = app.operations.restore_version(&context, id, idempotency::once(key.as_ref(), &write)).await?;
+    Ok(idempotency::send(answer, &write))
 }
 
 /// Get the original bytes, or a part of them (RFC 9110 section 14).

@@ -9,12 +9,14 @@
 //! ```
 
 mod archive;
+mod baselines;
 mod jobs;
 mod problem;
 mod research;
 mod search;
 
 pub use archive::*;
+pub use baselines::*;
 pub use jobs::*;
 pub use problem::*;
 pub use research::*;

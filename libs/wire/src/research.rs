@@ -1,7 +1,7 @@
 //! Research.
 
 use crate::{FailureBody, FilterBody, SpanBody};
-use carrel_domain::{CitationId, ClaimId, CollectionId, DocumentId, JobId, RunId, StepId, VersionId};
+use carrel_domain::{BaselineId, CitationId, ClaimId, CollectionId, DocumentId, JobId, RunId, StepId, VersionId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,6 +34,13 @@ pub struct RunBody {
     /// Where it looks.
     #[schema(value_type = Vec<Uuid>)]
     pub collections: Vec<CollectionId>,
+    /// The baseline that it looks in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Uuid>)]
+    pub baseline: Option<BaselineId>,
+    /// The time whose versions it looks in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub as_of: Option<DateTime<Utc>>,
     /// `planning`, `gathering`, `writing`, `completed`, `abstained`, `failed` or `cancelled`.
     #[schema(example = "completed")]
     pub state: String,
@@ -63,6 +70,9 @@ pub struct RunPageBody {
     pub plan: Vec<StepBody>,
     /// The statements of the report, each with its quotes.
     pub claims: Vec<ClaimBody>,
+    /// Numbers of the citations whose document has a newer version, or is gone: the report is stale there.
+    #[serde(default)]
+    pub outdated: Vec<u32>,
     /// How much was looked at.
     pub searched: SearchedBody,
     /// The report in Markdown, when it stands.
@@ -157,6 +167,19 @@ pub struct RunEventBody {
     /// What.
     #[schema(value_type = Object)]
     pub payload: Value,
+}
+
+/// What two reports quote.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RunComparisonBody {
+    /// True when both quote the same words at the same places.
+    pub same: bool,
+    /// Quotes of both.
+    pub equal: usize,
+    /// Quotes that only the earlier run has.
+    pub gone: Vec<CitationBody>,
+    /// Quotes that only the later run has.
+    pub new: Vec<CitationBody>,
 }
 
 /// A fresh check of a report's quotes.

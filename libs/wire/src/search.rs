@@ -1,7 +1,7 @@
 //! Search.
 
 use crate::SpanBody;
-use carrel_domain::{CollectionId, DocumentId, VersionId};
+use carrel_domain::{BaselineId, CollectionId, DocumentId, VersionId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -65,6 +65,11 @@ pub struct FilterBody {
     /// Fields that the document's metadata must contain.
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
+    /// The versions of this baseline answer instead of the current ones.
+    #[schema(value_type = Option<Uuid>)]
+    pub baseline: Option<BaselineId>,
+    /// The versions that were current at this time answer instead of those that are now.
+    pub as_of: Option<DateTime<Utc>>,
 }
 
 /// What a search found.

@@ -1,10 +1,11 @@
 //! `carrel ask`
 
 use crate::output;
-use crate::search::named;
+use crate::search::{Pin, named};
 use anyhow::{Result, bail};
 use carrel_client::Client;
-use carrel_wire::{FilterBody, QuestionBody, RunEventBody, RunPageBody};
+use carrel_domain::RunId;
+use carrel_wire::{QuestionBody, RunEventBody, RunPageBody};
 use clap::Args;
 use std::process::ExitCode;
 
@@ -15,6 +16,8 @@ pub(crate) struct Ask {
     /// Collections to look in, by name; all when none is named.
     #[arg(long, short)]
     collection: Vec<String>,
+    #[command(flatten)]
+    pin: Pin,
 }
 
 impl Ask {
@@ -22,38 +25,40 @@ impl Ask {
         let body = QuestionBody {
             question: self.question.clone(),
             collections: named(client, &self.collection).await?,
-            filter: FilterBody::default(),
+            filter: self.pin.filter(client).await?,
         };
         let run = client.ask(&body).await?;
-        let mut seen = 0;
-        loop {
-            let mut events = client.watch(run.id, seen).await?;
-            while let Some(event) = events.next().await? {
-                seen = event.seq;
-                if !json {
-                    tell(&event);
-                }
+        let page = follow(client, run.id, !json).await?;
+        if json {
+            output::json(&page)?;
+        } else {
+            report(&page, client.url());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Waits until a run has its report, and tells what happens.
+pub(crate) async fn follow(client: &Client, id: RunId, aloud: bool) -> Result<RunPageBody> {
+    let mut seen = 0;
+    loop {
+        let mut events = client.watch(id, seen).await?;
+        while let Some(event) = events.next().await? {
+            seen = event.seq;
+            if aloud {
+                tell(&event);
             }
-            let page = client.run(run.id).await?;
-            match page.run.state.as_str() {
-                "completed" | "abstained" => {
-                    if json {
-                        output::json(&page)?;
-                    } else {
-                        report(&page, client.url());
-                    }
-                    return Ok(ExitCode::SUCCESS);
-                }
-                "failed" | "cancelled" => {
-                    let why = page
-                        .run
-                        .failure
-                        .map_or_else(|| page.run.state.clone(), |f| format!("{} ({})", f.message, f.code));
-                    bail!("the research did not end well: {why}; `carrel jobs` tells more");
-                }
-                // The stream ended before the run: look on.
-                _ => {}
+        }
+        let page = client.run(id).await?;
+        match page.run.state.as_str() {
+            "completed" | "abstained" => return Ok(page),
+            "failed" | "cancelled" => {
+                let why =
+                    page.run.failure.map_or_else(|| page.run.state.clone(), |f| format!("{} ({})", f.message, f.code));
+                bail!("the research did not end well: {why}; `carrel jobs` tells more");
             }
+            // The stream ended before the run: look on.
+            _ => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The commands, their options and their help.
 
-use crate::{add, admin, ask, credentials, eval, jobs, search, show, up};
+use crate::{add, admin, ask, baseline, credentials, diff, eval, jobs, report, search, show, up};
 use anyhow::Result;
 use carrel_client::Client;
 use carrel_runtime::config::{Settings, Sources};
@@ -16,6 +16,7 @@ use std::process::ExitCode;
 ///   carrel add report.pdf letters/ --collection case --wait
 ///   carrel search "closing time" --collection case
 ///   carrel ask "How fast must the gate close?" --collection case
+///   carrel baseline create "as signed" --collection case
 #[derive(Parser)]
 #[command(name = "carrel", version, verbatim_doc_comment)]
 pub(crate) struct Arguments {
@@ -47,6 +48,18 @@ enum Command {
     Ask(ask::Ask),
     /// Show a collection, a document, a version's text, or a research run.
     Show(show::Show),
+    /// Freeze document versions under a name, list and compare what was frozen.
+    #[command(subcommand)]
+    Baseline(baseline::Baseline),
+    /// Show what differs between two versions of a document, word by word.
+    Diff(diff::Diff),
+    /// Bring an old version of a document back as its newest one.
+    Restore(diff::Restore),
+    /// Run a report again, or bundle it with its proof.
+    #[command(subcommand)]
+    Report(report::Report),
+    /// Check a bundle, without a server.
+    Verify(report::Verify),
     /// See jobs, why they wait, and run them again or cancel them.
     Jobs(jobs::Jobs),
     /// Measure retrieval and quotes on an evaluation set.
@@ -86,6 +99,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Search(search) => search.run(&connect()?, json).await?,
         Command::Ask(ask) => return ask.run(&connect()?, json).await,
         Command::Show(show) => show.run(&connect()?, json).await?,
+        Command::Baseline(baseline) => baseline.run(&connect()?, json).await?,
+        Command::Diff(diff) => diff.run(&connect()?, json).await?,
+        Command::Restore(restore) => restore.run(&connect()?, json).await?,
+        Command::Report(report) => return report.run(&connect()?, json).await,
+        Command::Verify(verify) => return verify.run(json),
         Command::Jobs(jobs) => jobs.run(&connect()?, json).await?,
         Command::Eval(eval) => eval.run(&connect()?, json).await?,
         Command::Admin(admin) => return admin.run(&Settings::load(&sources)?, json).await,

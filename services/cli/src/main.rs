@@ -5,11 +5,14 @@
 mod add;
 mod admin;
 mod ask;
+mod baseline;
 mod commands;
 mod credentials;
+mod diff;
 mod eval;
 mod jobs;
 mod output;
+mod report;
 mod search;
 mod show;
 mod up;

@@ -1,10 +1,12 @@
 //! `carrel search`
 
+use crate::baseline;
 use crate::output::{self, printable};
 use anyhow::{Result, bail};
 use carrel_client::Client;
 use carrel_domain::CollectionId;
 use carrel_wire::{FilterBody, HitBody, ModeBody, SearchBody, SnippetBody};
+use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 
 #[derive(Args)]
@@ -23,6 +25,30 @@ pub(crate) struct Search {
     /// Only documents in these languages (ISO 639).
     #[arg(long)]
     language: Vec<String>,
+    #[command(flatten)]
+    pin: Pin,
+}
+
+/// Which versions answer, when not the current ones.
+#[derive(Args)]
+pub(crate) struct Pin {
+    /// Look in the versions of this baseline.
+    #[arg(long, conflicts_with = "as_of")]
+    baseline: Option<String>,
+    /// Look in what was current at this time, for example 2026-11-21T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<DateTime<Utc>>,
+}
+
+impl Pin {
+    /// The filter that pins to it.
+    pub(crate) async fn filter(&self, client: &Client) -> Result<FilterBody> {
+        let baseline = match &self.baseline {
+            Some(name) => Some(baseline::find(client, name).await?.id),
+            None => None,
+        };
+        Ok(FilterBody { baseline, as_of: self.as_of, ..FilterBody::default() })
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -48,7 +74,7 @@ impl Search {
             query: self.query.clone(),
             mode: self.mode.into(),
             collections: named(client, &self.collection).await?,
-            filter: FilterBody { languages: self.language.clone(), ..FilterBody::default() },
+            filter: FilterBody { languages: self.language.clone(), ..self.pin.filter(client).await? },
             limit: self.limit,
         };
         let answer = client.search(&body).await?;

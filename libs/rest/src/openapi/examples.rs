@@ -1,11 +1,12 @@
 //! Examples of bodies, made of the bodies' own types, so that they cannot differ from them.
 
-use carrel_domain::{CitationId, ClaimId, CollectionId, DocumentId, JobId, RunId, StepId, VersionId};
+use carrel_domain::{BaselineId, CitationId, ClaimId, CollectionId, DocumentId, JobId, RunId, StepId, VersionId};
 use carrel_wire::{
-    AttemptBody, CitationBody, ClaimBody, CollectionBody, DocumentBody, FilterBody, HitBody, JobBody, JobPageBody,
-    ModeBody, NewCollectionBody, Page, PassageBody, ProgressBody, QuestionBody, RetryBody, RunBody, RunEventBody,
-    RunPageBody, ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody, TextBody,
-    TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
+    AttemptBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody, DiffBody, DifferenceBody,
+    DocumentBody, FilterBody, HitBody, JobBody, JobPageBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody,
+    Page, PassageBody, ProgressBody, QuestionBody, RetryBody, RunBody, RunComparisonBody, RunEventBody, RunPageBody,
+    ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody, TextBody, TokenBody,
+    TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -49,6 +50,27 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
             "metadata": "{\"year\":2024}",
         })),
         "UploadBody" => value(upload()),
+        "NewBaselineBody" => value(NewBaselineBody {
+            name: "Contract as signed".to_owned(),
+            description: "What both sides had on the day.".to_owned(),
+            ..NewBaselineBody::default()
+        }),
+        "BaselineBody" => value(baseline()),
+        "Page_BaselineBody" => page(baseline()),
+        "Page_MemberBody" => page(member(3, 1)),
+        "Page_ChangeBody" => page(ChangeBody::Changed { before: member(3, 1), after: member(11, 2) }),
+        "DiffBody" => value(DiffBody {
+            before: id(3),
+            after: id(11),
+            differences: vec![DifferenceBody {
+                before: SpanBody { start: 42, end: 45 },
+                after: SpanBody { start: 42, end: 45 },
+                removed: "105".to_owned(),
+                inserted: "110".to_owned(),
+                context: "Each gate leaf shall close in at most ".to_owned(),
+            }],
+            truncated: false,
+        }),
         "DocumentBody" => value(document()),
         "Page_DocumentBody" => page(document()),
         "VersionBody" => value(version()),
@@ -77,6 +99,7 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
             let data = serde_json::to_string(&event()).ok()?;
             Some(format!("id: 1\nevent: asked\ndata: {data}\n\n").into())
         }
+        "RunComparisonBody" => value(RunComparisonBody { same: true, equal: 4, gone: Vec::new(), new: Vec::new() }),
         "VerificationBody" => value(VerificationBody { citations: 4, exact: 4, deleted: 0 }),
         "JobBody" => value(job()),
         "Page_JobBody" => page(job()),
@@ -210,6 +233,8 @@ fn run() -> RunBody {
         id: id::<RunId>(5),
         question: QUESTION.to_owned(),
         collections: vec![id(1)],
+        baseline: None,
+        as_of: None,
         state: "completed".to_owned(),
         failure: None,
         engine: carrel_research::ENGINE.to_owned(),
@@ -244,6 +269,7 @@ fn run_page() -> RunPageBody {
         run: run(),
         plan: vec![StepBody { id: id(6), ordinal: 0, question: QUESTION.to_owned(), completed: true }],
         claims: vec![claim],
+        outdated: Vec::new(),
         searched: SearchedBody { documents: 24, passages: 30, sentences: 122, questions: vec![QUESTION.to_owned()] },
         report: Some(report()),
     }
@@ -284,4 +310,31 @@ fn wait() -> WaitBody {
 
 fn attempt() -> AttemptBody {
     AttemptBody { number: 1, started_at: at(11), ended_at: None, outcome: "running".to_owned(), error: None }
+}
+
+fn baseline() -> BaselineBody {
+    BaselineBody {
+        id: id::<BaselineId>(12),
+        name: "Contract as signed".to_owned(),
+        description: "What both sides had on the day.".to_owned(),
+        digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        documents: 28,
+        collections: Vec::new(),
+        created_at: at(900),
+    }
+}
+
+fn member(version: u128, number: u32) -> MemberBody {
+    MemberBody {
+        document_id: id(2),
+        collection_id: id(1),
+        external_id: "gate-manual".to_owned(),
+        name: "manual.pdf".to_owned(),
+        version_id: id(version),
+        number,
+        size: 48_211,
+        sha256: "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".to_owned(),
+        blake3: "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262".to_owned(),
+        rendition_sha256: "fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9".to_owned(),
+    }
 }

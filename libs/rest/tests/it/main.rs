@@ -7,6 +7,7 @@ mod archive;
 mod audit;
 mod bad_files;
 mod bad_requests;
+mod baselines;
 mod events;
 mod faults;
 mod files;

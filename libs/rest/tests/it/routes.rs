@@ -51,6 +51,13 @@ const ROWS: &[Row] = &[
     row("get_text", "documents:read", Trail::Nothing),
     // Who took an original out of the archive matters as much as who put it in.
     row("get_original", "documents:read", Trail::Entry),
+    row("diff_versions", "documents:read", Trail::Nothing),
+    row("restore_version", "documents:write", Trail::Entry),
+    row("create_baseline", "documents:write", Trail::Entry),
+    row("list_baselines", "documents:read", Trail::Nothing),
+    row("get_baseline", "documents:read", Trail::Nothing),
+    row("list_baseline_documents", "documents:read", Trail::Nothing),
+    row("compare_baselines", "documents:read", Trail::Nothing),
     row("search", "search", Trail::Nothing),
     row("ask", "research", Trail::Entry),
     row("list_runs", "research", Trail::Nothing),
@@ -59,6 +66,10 @@ const ROWS: &[Row] = &[
     row("get_report_markdown", "research", Trail::Nothing),
     row("get_report_json", "research", Trail::Nothing),
     row("verify_run", "research", Trail::Nothing),
+    row("reproduce_run", "research", Trail::Entry),
+    row("compare_runs", "research", Trail::Nothing),
+    // A bundle carries the texts of versions out of the archive.
+    row("get_bundle", "research", Trail::Entry),
     row("list_jobs", "jobs:read", Trail::Nothing),
     row("get_job", "jobs:read", Trail::Nothing),
     row("retry_job", "jobs:write", Trail::Entry),
@@ -111,9 +122,17 @@ pub(crate) fn guarded() -> Vec<Route> {
 }
 
 impl Route {
-    /// The path with an id in it.
+    /// The path with an id in it, and in the parameters that must be given.
     pub(crate) fn with_id(&self, id: impl std::fmt::Display) -> String {
-        self.path.replace("{id}", &id.to_string())
+        let mut path = self.path.replace("{id}", &id.to_string());
+        for parameter in self.operation["parameters"].as_array().into_iter().flatten() {
+            if parameter["in"] == "query" && parameter["required"] == true {
+                assert_eq!(parameter["schema"]["format"], "uuid", "{}: no test knows this parameter", self.name);
+                let sign = if path.contains('?') { '&' } else { '?' };
+                path.push_str(&format!("{sign}{}={id}", parameter["name"].as_str().unwrap()));
+            }
+        }
+        path
     }
 
     /// The document's example of the JSON body.

@@ -79,7 +79,9 @@ async fn one_of_each(app: &TestApp, client: &Client) -> BTreeMap<&'static str, U
     app.idle().await;
     let run = client.ask("When does the lock gate close?").await;
     app.idle().await;
+    let baseline: Value = client.post("/api/v1/baselines", &json!({ "name": "frozen" })).await.json().await.unwrap();
     BTreeMap::from([
+        ("baselines", baseline["id"].as_str().unwrap().parse().unwrap()),
         ("collections", collection),
         ("documents", uploaded.document_id.0),
         ("versions", uploaded.version_id.0),

@@ -1,0 +1,129 @@
+//! `carrel baseline`
+
+use crate::output;
+use crate::search::named;
+use anyhow::{Result, bail};
+use carrel_client::Client;
+use carrel_wire::{BaselineBody, ChangeBody, FilterBody, MemberBody, NewBaselineBody};
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub(crate) enum Baseline {
+    /// Freeze the current version of every document under a name.
+    Create {
+        /// Name, unique in the workspace.
+        name: String,
+        /// Collections to freeze, by name; all when none is named.
+        #[arg(long, short)]
+        collection: Vec<String>,
+        /// What it is for.
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// List the baselines.
+    List,
+    /// List the documents of a baseline with their digests.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// List what was added, removed and changed from one baseline to another.
+    Compare {
+        /// Name of the earlier one.
+        before: String,
+        /// Name of the later one.
+        after: String,
+    },
+}
+
+impl Baseline {
+    pub(crate) async fn run(&self, client: &Client, json: bool) -> Result<()> {
+        match self {
+            Self::Create { name, collection, description } => {
+                let body = NewBaselineBody {
+                    name: name.clone(),
+                    description: description.clone(),
+                    collections: named(client, collection).await?,
+                    filter: FilterBody::default(),
+                };
+                let made = client.create_baseline(&body).await?;
+                if json {
+                    return output::json(&made);
+                }
+                println!("{}", line(&made));
+                println!("Look in it: carrel search \"…\" --baseline {:?}", made.name);
+            }
+            Self::List => {
+                let all = client.baselines(None).await?;
+                if json {
+                    return output::json(&all);
+                }
+                if all.is_empty() {
+                    println!("There is no baseline yet. `carrel baseline create NAME` freezes what is current.");
+                }
+                for baseline in &all {
+                    println!("{}", line(baseline));
+                }
+            }
+            Self::Show { name } => {
+                let baseline = find(client, name).await?;
+                let members = client.baseline_documents(baseline.id).await?;
+                if json {
+                    return output::json(&members);
+                }
+                println!("{}", line(&baseline));
+                for member in &members {
+                    println!("  {}", describe(member));
+                }
+            }
+            Self::Compare { before, after } => {
+                let (before, after) = (find(client, before).await?, find(client, after).await?);
+                let changes = client.compare_baselines(before.id, after.id).await?;
+                if json {
+                    return output::json(&changes);
+                }
+                for change in &changes {
+                    match change {
+                        ChangeBody::Added { after } => println!("+ {}", describe(after)),
+                        ChangeBody::Removed { before } => println!("- {}", describe(before)),
+                        ChangeBody::Changed { before, after } => println!(
+                            "~ {}, version {} to {} (carrel diff {} --from {} --to {})",
+                            output::line(&after.name, 80),
+                            before.number,
+                            after.number,
+                            after.document_id,
+                            before.number,
+                            after.number
+                        ),
+                    }
+                }
+                if changes.is_empty() {
+                    println!("They hold the same versions.");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The baseline of a name.
+pub(crate) async fn find(client: &Client, name: &str) -> Result<BaselineBody> {
+    match client.baselines(Some(name)).await?.pop() {
+        Some(found) => Ok(found),
+        None => bail!("there is no baseline named {name:?}; `carrel baseline list` shows them"),
+    }
+}
+
+fn line(baseline: &BaselineBody) -> String {
+    format!(
+        "{} ({} documents, {}, digest {})",
+        output::line(&baseline.name, 80),
+        baseline.documents,
+        baseline.created_at.format("%Y-%m-%d %H:%M:%S UTC"),
+        baseline.digest
+    )
+}
+
+fn describe(member: &MemberBody) -> String {
+    format!("{}, version {}, {}", output::line(&member.name, 80), member.number, member.sha256)
+}
