@@ -2,6 +2,7 @@
 
 use crate::claims::Held;
 use crate::error::JobError;
+use crate::failpoints::fail_point;
 use carrel_domain::job::Progress;
 use carrel_domain::{Actor, OperationContext, RequestId, Scopes};
 use carrel_storage::jobs::{self, ClaimedJob};
@@ -90,7 +91,9 @@ impl JobContext {
             transaction.rollback().await?;
             return Err(JobError::Stale);
         }
+        fail_point!("complete.before_commit");
         transaction.commit().await?;
+        fail_point!("complete.committed");
         Ok(Completed(()))
     }
 }

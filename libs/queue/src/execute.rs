@@ -4,6 +4,7 @@ use crate::backend::Delivery;
 use crate::claims::{Held, Stop};
 use crate::context::{Completed, JobContext};
 use crate::error::{JobError, chain};
+use crate::failpoints::fail_point;
 use crate::worker::Shared;
 use carrel_storage::jobs::{self, AttemptEnd, ClaimedJob, Ended};
 use futures::FutureExt;
@@ -53,9 +54,9 @@ async fn attempt(shared: &Shared, job: ClaimedJob, held: &Arc<Held>) -> &'static
             tracing::warn!(attempt = job.attempt, "job released: the worker stops and the job did not");
             "released"
         }
-        Verdict::Error(JobError::Stale) => stale(job),
+        Verdict::Error(JobError::Stale) => stale(shared, job).await,
         Verdict::Error(error) => match held.stopped() {
-            Some(Stop::Lost) => stale(job),
+            Some(Stop::Lost) => stale(shared, job).await,
             // Whatever it says, it was we who stopped it. Only a final failure stands.
             Some(Stop::Draining) if !matches!(error, JobError::Fail { .. }) => release(shared, job).await,
             _ => record(shared, job, error).await,
@@ -79,6 +80,7 @@ async fn run(shared: &Shared, cx: &JobContext, held: &Held) -> Verdict {
         // The claim asks for known kinds only, so this is a fault of ours, not of the job.
         return Verdict::Error(JobError::retry("unknown_kind", format!("no handler for kind {}", job.kind)));
     };
+    fail_point!("run.started");
     let handler = AssertUnwindSafe(handler.run(cx)).catch_unwind();
     let ended = tokio::select! {
         ended = tokio::time::timeout(job.timeout, handler) => ended,
@@ -102,10 +104,14 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("the handler panicked").chars().take(500).collect()
 }
 
-fn stale(job: &ClaimedJob) -> &'static str {
+async fn stale(shared: &Shared, job: &ClaimedJob) -> &'static str {
     metrics::counter!("carrel_jobs_stale_total", "kind" => job.kind.clone(), "queue" => job.queue.as_str())
         .increment(1);
     tracing::warn!(attempt = job.attempt, "job execution discarded: its claim was lost");
+    if let Err(error) = jobs::note_refusal(&shared.database, job, shared.identity.id).await {
+        // A record for people; the fence itself has held.
+        tracing::debug!(error = %chain(&error), "the refusal was not noted");
+    }
     "stale"
 }
 
@@ -132,7 +138,7 @@ async fn record(shared: &Shared, job: &ClaimedJob, error: JobError) -> &'static 
         }
     };
     let outcome = match (&ended, &end) {
-        (Ended::Stale, _) => return stale(job),
+        (Ended::Stale, _) => return stale(shared, job).await,
         (Ended::Waits, AttemptEnd::Snooze(_)) => "snoozed",
         (Ended::Waits, _) => "retryable",
         (Ended::Final(state), _) => state.as_str(),

@@ -3,6 +3,7 @@
 use crate::backend::{Delivery, Inbox};
 use crate::carrier::{Carrier, Look};
 use crate::error::chain;
+use crate::failpoints::fail_point;
 use crate::worker::Shared;
 use carrel_domain::JobId;
 use carrel_domain::job::QueueName;
@@ -99,6 +100,9 @@ pub(crate) async fn fetch(shared: &Arc<Shared>, lane: &Lane, stop: &Cancellation
                 };
                 match popped {
                     Ok(popped) => {
+                        if !popped.ids.is_empty() {
+                            fail_point!("fetch.popped");
+                        }
                         let hungry = popped.ids.len() < slots.num_permits();
                         if popped.nudged || lane.runs_low(popped.ids.len(), hungry) {
                             lane.pump.notify_one();
@@ -211,6 +215,9 @@ fn failed(failing: &mut Option<Duration>, lane: &Lane, error: &StorageError) -> 
 }
 
 fn deliver(shared: &Arc<Shared>, lane: &Lane, mut slots: OwnedSemaphorePermit, claimed: Vec<ClaimedJob>) {
+    if !claimed.is_empty() {
+        fail_point!("fetch.claimed");
+    }
     let mut deliveries = Vec::with_capacity(claimed.len());
     for job in claimed {
         let hold = shared.claims.hold(job.id, job.claim, job.timeout);
@@ -284,7 +291,9 @@ async fn pump_once(shared: &Shared, carrier: &Carrier, lane: &Lane) -> Result<Du
     lane.more.store(ids.len() == room, Ordering::Relaxed);
     lane.stock.store(look.waiting + ids.len(), Ordering::Relaxed);
     if !ids.is_empty() {
+        fail_point!("pump.dispatched");
         carrier.push(lane.queue, &ids).await?;
+        fail_point!("pump.pushed");
     }
     if look.forgot {
         carrier.remember(lane.queue).await?;

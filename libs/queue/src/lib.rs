@@ -46,6 +46,7 @@ mod claims;
 mod context;
 mod error;
 mod execute;
+mod failpoints;
 mod fetch;
 mod handler;
 mod health;
@@ -57,6 +58,8 @@ pub use carrel_storage::jobs::ClaimedJob;
 pub use carrier::{Nudge, RedisOptions};
 pub use context::{Completed, JobContext};
 pub use error::{JobError, QueueError};
+#[cfg(feature = "failpoints")]
+pub use failpoints::FAIL_POINTS;
 pub use handler::Handler;
 pub use health::{WorkerHealth, WorkerReport};
 pub use worker::{SpanHook, Transport, Worker, WorkerBuilder};

@@ -19,7 +19,7 @@ const DEPTHS_PERIOD: Duration = Duration::from_secs(15);
 /// Sweeps until `stop`.
 pub(crate) async fn sweep(shared: &Shared, stop: &CancellationToken) {
     let period = (shared.identity.lease / 3).max(Duration::from_millis(100));
-    let mut retained = Instant::now();
+    let mut retained: Option<Instant> = None;
     let mut counted: Option<Instant> = None;
     let mut gauges = HashSet::new();
     let mut failing = false;
@@ -29,9 +29,9 @@ pub(crate) async fn sweep(shared: &Shared, stop: &CancellationToken) {
             counted = Some(Instant::now());
             result = publish_depths(shared, &mut gauges).await;
         }
-        if result.is_ok() && retained.elapsed() >= RETENTION_PERIOD {
-            retained = Instant::now();
-            result = delete_old(shared).await;
+        if result.is_ok() && retained.is_none_or(|at| at.elapsed() >= RETENTION_PERIOD) {
+            retained = Some(Instant::now());
+            result = retain(shared).await;
         }
         match result {
             Ok(()) => failing = false,
@@ -66,10 +66,16 @@ async fn pass(shared: &Shared) -> Result<(), StorageError> {
     if unservable > 0 {
         tracing::warn!(jobs = unservable, "discarded jobs that no worker can run");
     }
+    jobs::archive(&shared.database, jobs::LINGER).await?;
     Ok(())
 }
 
-async fn delete_old(shared: &Shared) -> Result<(), StorageError> {
+/// Keeps the history: partitions for the days to come, none for days long gone.
+async fn retain(shared: &Shared) -> Result<(), StorageError> {
+    let made = jobs::prepare_history(&shared.database).await?;
+    if made > 0 {
+        tracing::debug!(partitions = made, "made partitions for the history of jobs");
+    }
     let mut deleted = 0;
     loop {
         let batch = jobs::delete_finished(&shared.database, shared.keep_finished).await?;

@@ -133,7 +133,7 @@ async fn redis_that_forgets_loses_nothing() {
                 redis::cmd("DEL").arg(keys).exec_async(&mut redis.clone()).await.unwrap();
             }
         }
-        let left = bench.number("select count(*) from carrel.job where state <> 'completed'").await;
+        let left = bench.number("select count(*) from carrel.job_all where state <> 'completed'").await;
         (left == 0).then_some(())
     })
     .await;

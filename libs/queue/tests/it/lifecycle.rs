@@ -222,18 +222,18 @@ async fn a_replay_sets_up_again_what_fell() {
     for _ in 0..2 {
         let mut tx = bench.database.begin(bench.workspace).await.unwrap();
         let other = JobId(Uuid::now_v7());
-        let asked = if bench.number("select count(*) from carrel.job").await == 5 { replay } else { other };
+        let asked = if bench.number("select count(*) from carrel.job_all").await == 5 { replay } else { other };
         let retried = jobs::retry(&mut tx, broken.id, asked, &Actor::Operator).await.unwrap();
         assert_eq!(retried, Some(Retried::Replayed(replay)), "asked twice, it is one replay");
         tx.commit().await.unwrap();
     }
     until("the end of the chain has completed", async || {
         let done =
-            bench.number("select count(*) from carrel.job where replay_of is not null and state = 'completed'").await;
+            bench.number("select count(*) from carrel.job_all where replay_of is not null and state = 'completed'").await;
         (done == 4).then_some(())
     })
     .await;
-    assert_eq!(bench.number("select count(*) from carrel.job").await, 9);
+    assert_eq!(bench.number("select count(*) from carrel.job_all").await, 9);
     assert_eq!(probe.runs(fine.id), 1, "what had completed is not run again");
     bench.finish().await;
 }
@@ -244,7 +244,7 @@ async fn a_rolled_back_transaction_leaves_no_job() {
     let mut tx = bench.database.begin(bench.workspace).await.unwrap();
     jobs::enqueue(&mut tx, &[Act::Complete.spec()], &Actor::Operator).await.unwrap();
     tx.rollback().await.unwrap();
-    assert_eq!(bench.number("select count(*) from carrel.job").await, 0);
+    assert_eq!(bench.number("select count(*) from carrel.job_all").await, 0);
     bench.finish().await;
 }
 

@@ -177,8 +177,11 @@ impl Bench {
         for worker in workers {
             worker.stop().await;
         }
-        let running = self.number("select count(*) from carrel.job where state = 'running'").await;
+        let running = self.number("select count(*) from carrel.job_all where state = 'running'").await;
         assert_eq!(running, 0, "no job is left running");
+        for check in jobs::audit(&self.database, Duration::from_secs(10)).await.unwrap() {
+            assert!(check.ok(), "{check:?}");
+        }
         self.database.close().await;
         self.owner.close().await;
         let mut connection = PgConnection::connect_with(&self.maintenance).await.unwrap();

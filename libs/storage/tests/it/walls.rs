@@ -50,7 +50,7 @@ async fn fill(app: &TestApp) {
     app.idle().await;
     client.ask("When does the lock gate close?").await;
     app.idle().await;
-    let codes: Vec<String> = sqlx::query_scalar("select error_code from carrel.job where state = 'discarded'")
+    let codes: Vec<String> = sqlx::query_scalar("select error_code from carrel.job_all where state = 'discarded'")
         .fetch_all(&app.database.owner)
         .await
         .unwrap();
