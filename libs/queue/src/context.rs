@@ -3,8 +3,8 @@
 use crate::claims::Held;
 use crate::error::JobError;
 use crate::failpoints::fail_point;
-use carrel_domain::job::Progress;
-use carrel_domain::{Actor, OperationContext, RequestId, Scopes};
+use carrel_domain::job::{EffectSpec, Progress};
+use carrel_domain::{Actor, EffectId, OperationContext, RequestId, Scopes};
 use carrel_storage::jobs::{self, ClaimedJob};
 use carrel_storage::{Database, Transaction};
 use serde_json::Value;
@@ -81,6 +81,17 @@ impl JobContext {
     /// Starts a transaction in the job's workspace.
     pub async fn begin(&self) -> Result<Transaction, JobError> {
         Ok(self.database.begin(self.job.workspace).await?)
+    }
+
+    /// Decides an effect in `transaction`: it is sent after the commit, and only then. A key that was used before answers
+    /// the effect that there is.
+    pub async fn effect(&self, transaction: &mut Transaction, mut spec: EffectSpec) -> Result<EffectId, JobError> {
+        if spec.traceparent.is_none() {
+            spec.traceparent.clone_from(&self.job.traceparent);
+        }
+        let id = spec.id;
+        let ids = jobs::record_effects(transaction, &[spec], Some(self.job.id)).await?;
+        Ok(ids.first().copied().unwrap_or(id))
     }
 
     /// Completes the job and commits `transaction`, with all that was written in it, in one step.

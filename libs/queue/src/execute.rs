@@ -99,7 +99,7 @@ async fn run(shared: &Shared, cx: &JobContext, held: &Held) -> Verdict {
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("the handler panicked").chars().take(500).collect()
 }

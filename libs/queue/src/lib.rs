@@ -41,6 +41,7 @@
 //! ```
 
 mod backend;
+mod calendar;
 mod carrier;
 mod claims;
 mod context;
@@ -51,10 +52,11 @@ mod fetch;
 mod handler;
 mod health;
 mod keeper;
+mod outbox;
 mod sweeper;
 mod worker;
 
-pub use carrel_storage::jobs::ClaimedJob;
+pub use carrel_storage::jobs::{ClaimedEffect, ClaimedJob};
 pub use carrier::{Nudge, RedisOptions};
 pub use context::{Completed, JobContext};
 pub use error::{JobError, QueueError};
@@ -62,4 +64,5 @@ pub use error::{JobError, QueueError};
 pub use failpoints::FAIL_POINTS;
 pub use handler::Handler;
 pub use health::{WorkerHealth, WorkerReport};
+pub use outbox::{EffectError, EffectSender};
 pub use worker::{SpanHook, Transport, Worker, WorkerBuilder};

@@ -21,13 +21,16 @@ pub(crate) async fn sweep(shared: &Shared, stop: &CancellationToken) {
     let period = (shared.identity.lease / 3).max(Duration::from_millis(100));
     let mut retained: Option<Instant> = None;
     let mut counted: Option<Instant> = None;
-    let mut gauges = HashSet::new();
+    let (mut gauges, mut effect_gauges) = (HashSet::new(), HashSet::new());
     let mut failing = false;
     loop {
         let mut result = pass(shared).await;
         if result.is_ok() && counted.is_none_or(|at| at.elapsed() >= DEPTHS_PERIOD) {
             counted = Some(Instant::now());
             result = publish_depths(shared, &mut gauges).await;
+            if result.is_ok() {
+                result = publish_effects(shared, &mut effect_gauges).await;
+            }
         }
         if result.is_ok() && retained.is_none_or(|at| at.elapsed() >= RETENTION_PERIOD) {
             retained = Some(Instant::now());
@@ -67,6 +70,10 @@ async fn pass(shared: &Shared) -> Result<(), StorageError> {
         tracing::warn!(jobs = unservable, "discarded jobs that no worker can run");
     }
     jobs::archive(&shared.database, jobs::LINGER).await?;
+    let given_up = jobs::sweep_effects(&shared.database).await?;
+    if given_up > 0 {
+        tracing::warn!(effects = given_up, "gave up effects whose worker vanished at the last attempt");
+    }
     Ok(())
 }
 
@@ -87,6 +94,7 @@ async fn retain(shared: &Shared) -> Result<(), StorageError> {
     if deleted > 0 {
         tracing::info!(jobs = deleted, "deleted old jobs");
     }
+    while jobs::delete_settled(&shared.database, shared.keep_finished).await? > 0 {}
     Ok(())
 }
 
@@ -103,6 +111,23 @@ async fn publish_depths(shared: &Shared, known: &mut HashSet<(String, String)>) 
         metrics::gauge!("carrel_jobs_oldest_seconds", "queue" => queue.clone(), "state" => state.clone())
             .set(depth.oldest.as_secs_f64());
         known.insert((queue, state));
+    }
+    Ok(())
+}
+
+async fn publish_effects(shared: &Shared, known: &mut HashSet<(String, String)>) -> Result<(), StorageError> {
+    let depths = jobs::effect_depths(&shared.database).await?;
+    for (kind, state) in known.iter() {
+        metrics::gauge!("carrel_effects_depth", "kind" => kind.clone(), "state" => state.clone()).set(0.0);
+        metrics::gauge!("carrel_effects_oldest_seconds", "kind" => kind.clone(), "state" => state.clone()).set(0.0);
+    }
+    for depth in depths {
+        let (kind, state) = (depth.kind, depth.state);
+        metrics::gauge!("carrel_effects_depth", "kind" => kind.clone(), "state" => state.clone())
+            .set(depth.effects as f64);
+        metrics::gauge!("carrel_effects_oldest_seconds", "kind" => kind.clone(), "state" => state.clone())
+            .set(depth.oldest.as_secs_f64());
+        known.insert((kind, state));
     }
     Ok(())
 }
@@ -140,6 +165,7 @@ async fn hear(shared: &Shared) -> Result<std::convert::Infallible, StorageError>
                 }
             }
             Signal::Cancel(id) => shared.claims.stop_job(id, Stop::Requested),
+            Signal::Effects => shared.effects.notify_one(),
             Signal::Missed => shared.announce_all(),
         }
     }

@@ -228,8 +228,9 @@ async fn a_replay_sets_up_again_what_fell() {
         tx.commit().await.unwrap();
     }
     until("the end of the chain has completed", async || {
-        let done =
-            bench.number("select count(*) from carrel.job_all where replay_of is not null and state = 'completed'").await;
+        let done = bench
+            .number("select count(*) from carrel.job_all where replay_of is not null and state = 'completed'")
+            .await;
         (done == 4).then_some(())
     })
     .await;

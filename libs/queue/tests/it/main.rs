@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
+mod calendar;
 mod drain;
+mod effects;
 mod faults;
 mod lifecycle;
 mod order;

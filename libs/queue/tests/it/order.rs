@@ -103,8 +103,9 @@ async fn limit_key_bounds_what_runs(carry: Carry) {
     bench.until_state(free, JobState::Completed).await;
     let mut most = 0;
     until("all completed", async || {
-        most = most
-            .max(bench.number("select count(*) from carrel.job_all where state = 'running' and limit_key = 'model'").await);
+        most = most.max(
+            bench.number("select count(*) from carrel.job_all where state = 'running' and limit_key = 'model'").await,
+        );
         probe.gate.notify_one();
         let left = bench.number("select count(*) from carrel.job_all where state <> 'completed'").await;
         (left == 0).then_some(())

@@ -160,10 +160,8 @@ pub async fn audit(database: &Database, grace: Duration) -> Result<Vec<Check>, S
              where $1 >= 0.0",
             invariant.offenders
         );
-        let (violations, samples): (i64, Vec<Uuid>) = sqlx::query_as(sqlx::AssertSqlSafe(statement))
-            .bind(grace.as_secs_f64())
-            .fetch_one(&mut *tx)
-            .await?;
+        let (violations, samples): (i64, Vec<Uuid>) =
+            sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(grace.as_secs_f64()).fetch_one(&mut *tx).await?;
         checks.push(Check {
             invariant: invariant.name,
             statement: invariant.statement,

@@ -11,11 +11,13 @@
 mod audit;
 mod claim;
 mod control;
+mod effect;
 mod end;
 mod enqueue;
 mod lease;
 mod read;
 mod replay;
+mod schedule;
 mod signals;
 mod stats;
 mod sweep;
@@ -23,10 +25,15 @@ mod sweep;
 pub use audit::{Check, audit, census, refusals};
 pub use claim::{ClaimedJob, Worker, claim, claim_next, dispatch, give_back, next_due};
 pub use control::{Cancelled, Retried, cancel, pause_queue, resume_queue, retry, set_limit};
+pub use effect::{
+    ClaimedEffect, EffectDepth, EffectEnd, EffectState, claim_effects, delete_settled, effect_depths, next_effect,
+    record_effects, replay_effects, settle_effect, sweep_effects,
+};
 pub use end::{AttemptEnd, Ended, complete, end_attempt, finish, note_refusal};
 pub use enqueue::enqueue;
 pub use lease::{LeaseConnection, Renewal, deregister, register, write_progress};
 pub use read::{Attempt, AttemptOutcome, Explanation, Job, JobFailure, JobFilter, Wait, explain, get, list};
+pub use schedule::{Decision, DueSchedule, define_schedule, due_schedules, fire_schedule, next_schedule};
 pub use signals::{Signal, Signals, wake};
 pub use stats::{Depth, depths, unfinished, wait_until_final};
 pub use sweep::{LINGER, Swept, archive, delete_finished, discard_unservable, prepare_history, sweep};

@@ -159,8 +159,7 @@ pub async fn archive(database: &Database, linger: Duration) -> Result<u64, Stora
 
 /// Makes the history's partitions of the coming week; answers how many were missing.
 pub async fn prepare_history(database: &Database) -> Result<u32, StorageError> {
-    let made: i32 =
-        sqlx::query_scalar("select carrel.prepare_job_history()").fetch_one(database.queue_pool()).await?;
+    let made: i32 = sqlx::query_scalar("select carrel.prepare_job_history()").fetch_one(database.queue_pool()).await?;
     Ok(made.unsigned_abs())
 }
 
@@ -177,10 +176,11 @@ pub async fn delete_finished(database: &Database, keep: Duration) -> Result<u64,
         .execute(database.queue_pool())
         .await?;
     archive(database, keep.min(LINGER)).await?;
-    let dropped: i64 = sqlx::query_scalar("select carrel.drop_job_history(clock_timestamp() - make_interval(secs => $1))")
-        .bind(keep.as_secs_f64())
-        .fetch_one(database.queue_pool())
-        .await?;
+    let dropped: i64 =
+        sqlx::query_scalar("select carrel.drop_job_history(clock_timestamp() - make_interval(secs => $1))")
+            .bind(keep.as_secs_f64())
+            .fetch_one(database.queue_pool())
+            .await?;
     let rows = keep + if keep < DAY { Duration::ZERO } else { DAY };
     let deleted: i64 =
         sqlx::query_scalar("select carrel.delete_job_history(clock_timestamp() - make_interval(secs => $1), $2)")
