@@ -93,6 +93,8 @@ pub struct Crew {
     hired: usize,
     /// Starts a worker again that ended by itself, as a service manager does.
     pub restarts: bool,
+    /// After so many falls a worker is started again without its environment.
+    pub calm_after: usize,
     /// Workers that ended without having been told to.
     pub fallen: usize,
 }
@@ -101,7 +103,16 @@ impl Crew {
     /// Nobody yet; `folder` takes logs and journals.
     pub fn new(binary: &Path, folder: &Path, place: Place) -> Self {
         let (binary, folder) = (binary.to_owned(), folder.to_owned());
-        Self { binary, folder, place, members: Vec::new(), hired: 0, restarts: false, fallen: 0 }
+        Self {
+            binary,
+            folder,
+            place,
+            members: Vec::new(),
+            hired: 0,
+            restarts: false,
+            calm_after: usize::MAX,
+            fallen: 0,
+        }
     }
 
     /// Starts a worker and answers its id.
@@ -159,6 +170,16 @@ impl Crew {
         signal(&member.process, with)
     }
 
+    /// Who that is.
+    pub fn id(&self, index: usize) -> WorkerId {
+        self.members[index].id
+    }
+
+    /// The index of that worker, while it is on duty.
+    pub fn find(&self, id: WorkerId) -> Option<usize> {
+        self.members.iter().position(|member| member.id == id)
+    }
+
     /// Ends one with KILL.
     pub async fn kill(&mut self, index: usize) -> Result<Ended> {
         let mut member = self.members.remove(index);
@@ -198,8 +219,11 @@ impl Crew {
                 index += 1;
                 continue;
             }
-            let gone = self.members.remove(index);
+            let mut gone = self.members.remove(index);
             self.fallen += 1;
+            if self.fallen >= self.calm_after {
+                gone.hire.environment.clear();
+            }
             if self.restarts {
                 self.hire(&gone.hire)?;
             }

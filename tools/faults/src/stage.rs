@@ -189,6 +189,35 @@ impl Stage {
         self.rng.random_range(0..self.crew.len().max(1))
     }
 
+    /// Picks a worker that holds jobs, waiting for one; any when nobody comes to hold some.
+    pub async fn busy_victim(&mut self) -> Result<usize> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            let holders: Vec<Uuid> = sqlx::query_scalar(
+                "select j.worker_id from carrel.job j where j.state = 'running' group by 1 having count(*) > 1 order by 1",
+            )
+            .fetch_all(&self.owner)
+            .await?;
+            let on_duty: Vec<usize> = holders.iter().filter_map(|id| self.crew.find(WorkerId(*id))).collect();
+            if !on_duty.is_empty() {
+                return Ok(on_duty[self.rng.random_range(0..on_duty.len())]);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(self.victim())
+    }
+
+    /// Does not run the row here.
+    pub fn skip(&mut self, reason: impl Into<String>) {
+        self.report.skipped = Some(reason.into());
+    }
+
+    /// Checks that no worker ended without having been told to.
+    pub fn all_stayed_alive(&mut self) {
+        let fallen = self.crew.fallen;
+        self.check(fallen == 0, || format!("{fallen} workers ended by themselves"));
+    }
+
     /// Waits a random time between the two.
     pub async fn pause(&mut self, from_ms: u64, to_ms: u64) {
         let ms = self.rng.random_range(from_ms..=to_ms);

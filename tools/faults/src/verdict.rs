@@ -6,6 +6,7 @@ use crate::stage::{Expected, Injury, Stage};
 use anyhow::{Context, Result};
 use carrel_domain::JobId;
 use carrel_domain::job::JobState;
+use carrel_storage::jobs;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 use std::collections::{HashMap, HashSet};
@@ -22,11 +23,14 @@ struct Row {
     crashes: i16,
 }
 
+/// An execution that ended without its job.
 #[derive(Debug, FromRow)]
-struct Crash {
+struct Broken {
     job_id: Uuid,
     worker_id: Option<Uuid>,
-    attempt: i16,
+    started_at: DateTime<Utc>,
+    ended_at: DateTime<Utc>,
+    outcome: String,
 }
 
 /// Fills in the numbers and notes what is wrong with them.
@@ -42,10 +46,13 @@ pub async fn judge(stage: &mut Stage) -> Result<()> {
             .bind(EFFECT)
             .fetch_all(&stage.owner)
             .await?;
-    let crashes: Vec<Crash> =
-        sqlx::query_as("select a.job_id, a.worker_id, a.attempt from carrel.job_attempt a where a.outcome = 'crashed'")
-            .fetch_all(&stage.owner)
-            .await?;
+    let broken: Vec<Broken> = sqlx::query_as(
+        "select a.job_id, a.worker_id, a.started_at, a.ended_at, a.outcome
+         from carrel.job_attempt a
+         where a.outcome in ('crashed', 'released')",
+    )
+    .fetch_all(&stage.owner)
+    .await?;
     let starts = events::read(&stage.folder)?;
     count(stage, &rows, &effects);
     bounds(stage, &rows);
@@ -55,7 +62,7 @@ pub async fn judge(stage: &mut Stage) -> Result<()> {
     }
     stage.report.restarted = runs.values().map(|runs| runs - 1).sum();
     stage.report.stale = stage.crew.stale()?;
-    stage.report.recovery_s = recovery(&stage.injuries, &starts, &crashes).map(seconds);
+    stage.report.recovery_s = recovery(&stage.injuries, &starts, &broken).map(seconds);
     stage.report.pause_s = pause(&stage.injuries, &starts).map(seconds);
     if let (Some(measured), Some(allowed)) = (stage.report.recovery_s, stage.report.allowed_s) {
         stage.check(measured <= allowed, || format!("recovery took {measured:.2} s, allowed are {allowed:.2} s"));
@@ -152,29 +159,38 @@ async fn invariants(stage: &mut Stage) -> Result<()> {
     .fetch_one(&stage.owner)
     .await?;
     stage.check(over == 0, || format!("{over} limits were exceeded"));
+    for check in jobs::audit(&stage.database, stage.hire.lease).await? {
+        stage.check(check.ok(), || {
+            format!("{} ({}): {} rows, as {:?}", check.invariant, check.statement, check.violations, check.samples)
+        });
+    }
     Ok(())
 }
 
-fn recovery(injuries: &[Injury], starts: &[Start], crashes: &[Crash]) -> Option<TimeDelta> {
-    let mut times: HashMap<(JobId, u16), DateTime<Utc>> = HashMap::new();
+fn recovery(injuries: &[Injury], starts: &[Start], broken: &[Broken]) -> Option<TimeDelta> {
+    let mut by_job: HashMap<JobId, Vec<DateTime<Utc>>> = HashMap::new();
     for start in starts {
-        times.entry((start.job, start.attempt)).or_insert(start.at);
+        by_job.entry(start.job).or_default().push(start.at);
     }
+    let again = |broken: &Broken| {
+        let times = by_job.get(&JobId(broken.job_id))?;
+        times.iter().find(|at| **at > broken.started_at).copied()
+    };
     let mut longest = None;
     for injury in injuries {
         let times: Vec<TimeDelta> = match injury.worker {
-            Some(worker) => crashes
+            Some(worker) => broken
                 .iter()
-                .filter(|crash| crash.worker_id == Some(worker.0))
-                .filter_map(|crash| times.get(&(JobId(crash.job_id), crash.attempt.unsigned_abs() + 1)))
-                .map(|again| *again - injury.ended)
+                .filter(|broken| broken.worker_id == Some(worker.0))
+                .filter_map(|broken| {
+                    let from = if broken.outcome == "released" { broken.ended_at } else { injury.ended };
+                    Some(again(broken)? - from)
+                })
                 .collect(),
-            None => starts
-                .iter()
-                .find(|start| start.at >= injury.ended)
-                .map(|next| next.at - injury.ended)
-                .into_iter()
-                .collect(),
+            None => {
+                let next = starts.iter().find(|start| start.at >= injury.ended);
+                next.map(|next| next.at - injury.ended).into_iter().collect()
+            }
         };
         longest = longest.max(times.into_iter().max());
     }

@@ -53,6 +53,18 @@ pub struct WorkerArguments {
     pub events: Option<PathBuf>,
 }
 
+/// Makes the panic of a fail point what it stands for: the end of the process.
+pub fn end_at_fail_points() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        hook(info);
+        let text = info.payload_as_str().unwrap_or_default();
+        if text.starts_with("failpoint") {
+            std::process::abort();
+        }
+    }));
+}
+
 /// Works until SIGTERM.
 pub async fn work(arguments: WorkerArguments) -> Result<()> {
     let mut options = DatabaseOptions::new(&arguments.database);
@@ -72,6 +84,9 @@ pub async fn work(arguments: WorkerArguments) -> Result<()> {
         .backoff(Duration::from_millis(20))
         .unservable_after(Duration::from_millis(arguments.unservable))
         .described("probe", env!("CARGO_PKG_VERSION"));
+    // The places that FAILPOINTS names, if this build has any.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     let journal = Journal::open(arguments.events.as_deref())?;
     let worker = probe::register(builder, journal, arguments.release).build()?;
     let shutdown = CancellationToken::new();

@@ -1,0 +1,35 @@
+//! Workers that end between two steps, at every place that has a name.
+
+use super::PATIENCE;
+use crate::stage::Stage;
+use anyhow::Result;
+use rand::RngExt;
+
+/// Ends workers at `place` a few times; each is started again.
+pub(super) async fn crash(stage: &mut Stage, place: &'static str) -> Result<()> {
+    if !cfg!(feature = "failpoints") {
+        stage.skip("built without the feature failpoints");
+        return Ok(());
+    }
+    stage.report.allowed_s = Some(stage.hire.lease.as_secs_f64() + 10.0);
+    let crashes = stage.size(6, 2);
+    stage.crew.restarts = true;
+    stage.crew.calm_after = crashes;
+    // Not at the first time, so that there is work done before; never at the same one.
+    let skipped = stage.rng.random_range(2..6);
+    stage.hire.environment = vec![("FAILPOINTS", format!("{place}={skipped}*off->1*panic"))];
+    stage.hire_all()?;
+    stage.hire.environment.clear();
+    for _ in 0..crashes {
+        let count = stage.size(150, 60);
+        stage.effects(count, 10).await?;
+        stage.graphs(5, 3, 5).await?;
+        stage.injured();
+        stage.pause(300, 700).await;
+    }
+    stage.settle(PATIENCE).await?;
+    let fallen = stage.crew.fallen;
+    stage.check(fallen > 0, || format!("nobody came past {place}"));
+    stage.note(format!("{fallen} workers ended there"));
+    Ok(())
+}
