@@ -36,6 +36,8 @@ pub struct Hire {
     pub environment: Vec<(&'static str, String)>,
     /// Bytes of address space.
     pub memory: Option<u64>,
+    /// Brings a job by the calendar every second.
+    pub ticks: bool,
     /// Handlers note their starts.
     pub journal: bool,
 }
@@ -52,6 +54,7 @@ impl Default for Hire {
             release: Release::New,
             environment: Vec::new(),
             memory: None,
+            ticks: false,
             journal: true,
         }
     }
@@ -149,6 +152,9 @@ impl Crew {
         command.args(["--concurrency", &hire.concurrency.to_string(), "--threads", &hire.threads.to_string()]);
         command.args(["--lease", &ms(hire.lease), "--drain", &ms(hire.drain), "--poll", &ms(hire.poll)]);
         command.args(["--unservable", &ms(hire.unservable), "--release", release]);
+        if hire.ticks {
+            command.arg("--ticks");
+        }
         command.envs(hire.environment.iter().map(|(name, value)| (*name, value)));
         command
     }

@@ -1,9 +1,9 @@
 //! The kinds of jobs with which the workers are tried.
 
 use crate::events::{Journal, Start};
-use carrel_domain::JobId;
-use carrel_domain::job::{JobKind, JobSpec, QueueName};
-use carrel_queue::{Completed, Handler, JobContext, JobError, WorkerBuilder};
+use carrel_domain::job::{EffectKind, EffectSpec, JobKind, JobSpec, QueueName};
+use carrel_domain::{EffectId, JobId};
+use carrel_queue::{ClaimedEffect, Completed, EffectError, EffectSender, Handler, JobContext, JobError, WorkerBuilder};
 use carrel_storage::{access, jobs};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -106,6 +106,30 @@ impl Effect {
     }
 }
 
+/// Decides a letter in the transaction that completes it; the letter carries the job's id as its key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Mailing {}
+kind!(Mailing, "probe.mailing", version 1, attempts 25);
+
+/// Comes by the calendar and writes an effect.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tick {}
+kind!(Tick, "probe.tick", version 1, attempts 25);
+
+/// What leaves the system: its key is appended to a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Letter {
+    /// Attempts that the receiver refuses before it takes one.
+    pub fails: u16,
+}
+
+impl EffectKind for Letter {
+    const KIND: &'static str = "probe.letter";
+    const MAX_ATTEMPTS: u16 = 20;
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    const BACKOFF: Duration = Duration::from_millis(50);
+}
+
 /// The job with a new id.
 pub fn spec<K: JobKind>(payload: &K) -> anyhow::Result<JobSpec> {
     Ok(JobSpec::new(JobId(Uuid::now_v7()), payload)?)
@@ -133,6 +157,9 @@ pub fn register(builder: WorkerBuilder, journal: Journal, release: Release) -> W
         .register::<Effect>(prober.clone())
         .register::<Spin>(prober.clone())
         .register::<Graph>(prober.clone())
+        .register::<Mailing>(prober.clone())
+        .register::<Tick>(prober.clone())
+        .sender::<Letter>(prober.clone())
         .register::<Fall>(prober.clone());
     match release {
         Release::Old => builder.register::<GrownOld>(prober),
@@ -171,8 +198,7 @@ async fn nap(cx: &JobContext, ms: u64) -> Result<(), JobError> {
 impl Handler<Noop> for Prober {
     async fn run(&self, cx: &JobContext, _: Noop) -> Result<Completed, JobError> {
         self.begin(cx)?;
-        let tx = cx.begin().await?;
-        cx.complete(tx, serde_json::Value::Null).await
+        cx.finish(serde_json::Value::Null).await
     }
 }
 
@@ -276,5 +302,37 @@ impl Handler<Newcomer> for Prober {
     async fn run(&self, cx: &JobContext, _: Newcomer) -> Result<Completed, JobError> {
         self.begin(cx)?;
         finish(cx, &[]).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Handler<Mailing> for Prober {
+    async fn run(&self, cx: &JobContext, _: Mailing) -> Result<Completed, JobError> {
+        self.begin(cx)?;
+        let mut tx = cx.begin().await?;
+        let key = cx.job().id.to_string();
+        let letter = Letter { fails: u16::from(cx.job().id.0.as_u128().is_multiple_of(7)) };
+        let spec = EffectSpec::new(EffectId(Uuid::now_v7()), key, &letter);
+        cx.effect(&mut tx, spec.map_err(|error| JobError::fail("payload", error.to_string()))?).await?;
+        cx.complete(tx, serde_json::Value::Null).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Handler<Tick> for Prober {
+    async fn run(&self, cx: &JobContext, _: Tick) -> Result<Completed, JobError> {
+        self.begin(cx)?;
+        finish(cx, &[]).await
+    }
+}
+
+#[async_trait::async_trait]
+impl EffectSender<Letter> for Prober {
+    async fn send(&self, effect: &ClaimedEffect, letter: Letter) -> Result<serde_json::Value, EffectError> {
+        if effect.attempt <= letter.fails {
+            return Err(EffectError::retry("closed", "the receiver is closed"));
+        }
+        self.0.send(&effect.key).map_err(|error| EffectError::retry("journal", error.to_string()))?;
+        Ok(serde_json::Value::Null)
     }
 }

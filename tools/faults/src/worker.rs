@@ -1,10 +1,10 @@
 //! The process that is hurt: a worker with the probe jobs, set up by arguments.
 
 use crate::events::Journal;
-use crate::probe::{self, Release};
+use crate::probe::{self, Release, Tick};
 use anyhow::Result;
 use carrel_domain::WorkerId;
-use carrel_domain::job::QueueName;
+use carrel_domain::job::{CatchUp, QueueName, Schedule};
 use carrel_queue::{RedisOptions, Transport, WorkerBuilder};
 use carrel_storage::{Database, DatabaseOptions};
 use std::path::PathBuf;
@@ -48,6 +48,9 @@ pub struct WorkerArguments {
     /// Which release it plays.
     #[arg(long, value_enum, default_value = "new")]
     pub release: Release,
+    /// A job by the calendar, every second.
+    #[arg(long)]
+    pub ticks: bool,
     /// Where handlers note their starts.
     #[arg(long)]
     pub events: Option<PathBuf>,
@@ -75,7 +78,7 @@ pub async fn work(arguments: WorkerArguments) -> Result<()> {
         options.prefix.clone_from(&arguments.prefix);
         Transport::Redis(options)
     });
-    let builder = WorkerBuilder::new(database, arguments.id)
+    let mut builder = WorkerBuilder::new(database, arguments.id)
         .queues([(QueueName::Ingest, arguments.concurrency)])
         .transport(transport)
         .lease(Duration::from_millis(arguments.lease))
@@ -84,6 +87,11 @@ pub async fn work(arguments: WorkerArguments) -> Result<()> {
         .backoff(Duration::from_millis(20))
         .unservable_after(Duration::from_millis(arguments.unservable))
         .described("probe", env!("CARGO_PKG_VERSION"));
+    if arguments.ticks {
+        let mut schedule = Schedule::new("probe-tick", "* * * * * *", &Tick {})?;
+        schedule.catch_up = CatchUp::All;
+        builder = builder.schedule(schedule);
+    }
     // The places that FAILPOINTS names, if this build has any.
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();

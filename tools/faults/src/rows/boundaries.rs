@@ -1,7 +1,9 @@
 //! Workers that end between two steps, at every place that has a name.
 
 use super::PATIENCE;
-use crate::stage::Stage;
+use super::outbox::until_sent;
+use crate::probe::{self, Mailing};
+use crate::stage::{Expected, Stage};
 use anyhow::Result;
 use rand::RngExt;
 
@@ -24,10 +26,14 @@ pub(super) async fn crash(stage: &mut Stage, place: &'static str) -> Result<()> 
         let count = stage.size(150, 60);
         stage.effects(count, 10).await?;
         stage.graphs(5, 3, 5).await?;
+        let mailings = (0..10).map(|_| probe::spec(&Mailing {})).collect::<Result<Vec<_>>>()?;
+        stage.enqueue(mailings, Expected::DoneQuietly).await?;
         stage.injured();
         stage.pause(300, 700).await;
     }
+    until_sent(stage).await?;
     stage.settle(PATIENCE).await?;
+    super::outbox::count(stage).await?;
     let fallen = stage.crew.fallen;
     stage.check(fallen > 0, || format!("nobody came past {place}"));
     stage.note(format!("{fallen} workers ended there"));

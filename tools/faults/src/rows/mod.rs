@@ -3,6 +3,7 @@
 mod boundaries;
 mod delivery;
 mod load;
+mod outbox;
 mod payload;
 mod postgres;
 mod redis;
@@ -108,6 +109,15 @@ pub const ROWS: &[Row] = &[
         "… before the commit of results and completion",
         act!(boundaries::crash, "complete.before_commit"),
     ),
+    row(
+        "crash-effect.before_send",
+        "… with a claimed effect, before it is sent",
+        act!(boundaries::crash, "effect.before_send"),
+    ),
+    row("crash-effect.sent", "… after sending an effect, before noting that", act!(boundaries::crash, "effect.sent")),
+    row("crash-effect.recorded", "… after noting that an effect was sent", act!(boundaries::crash, "effect.recorded")),
+    row("outbox", "jobs decide letters while workers are killed; each arrives with one key", act!(outbox::mailing)),
+    row("calendar", "a job every second by the calendar of 3 or 5 workers, which are killed", act!(outbox::calendar)),
     row(
         "crash-committed",
         "… after the commit of results and completion",
