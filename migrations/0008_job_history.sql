@@ -40,10 +40,10 @@ create policy workspace_wall on carrel.job_dep to carrel_app
     );
 
 -- Partitions lie in a schema of their own, which nobody but the owner enters: rows are reached through the parent.
-create schema carrel_history;
+create schema carrel_jobs;
 -- What no other partition takes: nothing, unless nobody has made partitions for a week.
-create table carrel_history.rest partition of carrel.job_history default;
-alter table carrel_history.rest enable row level security;
+create table carrel_jobs.rest partition of carrel.job_history default;
+alter table carrel_jobs.rest enable row level security;
 
 -- Makes the partitions of today and the coming week.
 create function carrel.prepare_job_history() returns integer
@@ -63,12 +63,12 @@ begin
         select d::date from generate_series((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7, interval '1 day') d
     loop
         name := 'job_' || to_char(day, 'YYYYMMDD');
-        continue when to_regclass('carrel_history.' || name) is not null;
+        continue when to_regclass('carrel_jobs.' || name) is not null;
         begin
-            execute format('create table carrel_history.%I (like carrel.job_history)', name);
-            execute format('alter table carrel_history.%I enable row level security', name);
+            execute format('create table carrel_jobs.%I (like carrel.job_history)', name);
+            execute format('alter table carrel_jobs.%I enable row level security', name);
             execute format(
-                'alter table carrel.job_history attach partition carrel_history.%I for values from (%L) to (%L)',
+                'alter table carrel.job_history attach partition carrel_jobs.%I for values from (%L) to (%L)',
                 name, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC'
             );
             made := made + 1;
@@ -101,7 +101,7 @@ begin
         join pg_class c on c.oid = i.inhrelid
         join pg_namespace n on n.oid = c.relnamespace
         where i.inhparent = 'carrel.job_history'::regclass
-          and n.nspname = 'carrel_history'
+          and n.nspname = 'carrel_jobs'
           and c.relname ~ '^job_\d{8}$'
           and ((to_date(substring(c.relname from 5), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC') <= p_before
         order by c.relname

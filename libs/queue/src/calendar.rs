@@ -163,8 +163,6 @@ fn decide(schedule: &DueSchedule) -> Decision {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {

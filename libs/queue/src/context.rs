@@ -1,6 +1,7 @@
 //! What a handler has at hand.
 
 use crate::claims::Held;
+use crate::completer::Completer;
 use crate::error::JobError;
 use crate::failpoints::fail_point;
 use carrel_domain::job::{EffectSpec, Progress};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 /// Least time between two writes of a job's progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Proof that the job was completed; only [`JobContext::complete`] makes it.
+/// Proof that the job was completed; only [`JobContext::complete`] and [`JobContext::finish`] make it.
 #[derive(Debug)]
 pub struct Completed(());
 
@@ -25,12 +26,13 @@ pub struct JobContext {
     job: ClaimedJob,
     database: Database,
     held: Arc<Held>,
+    completer: Completer,
     started: Instant,
 }
 
 impl JobContext {
-    pub(crate) fn new(job: ClaimedJob, database: Database, held: Arc<Held>) -> Self {
-        Self { job, database, held, started: Instant::now() }
+    pub(crate) fn new(job: ClaimedJob, database: Database, held: Arc<Held>, completer: Completer) -> Self {
+        Self { job, database, held, completer, started: Instant::now() }
     }
 
     /// The job.
@@ -104,6 +106,19 @@ impl JobContext {
         }
         fail_point!("complete.before_commit");
         transaction.commit().await?;
+        fail_point!("complete.committed");
+        Ok(Completed(()))
+    }
+
+    /// Completes a job that leaves nothing but `result`. Completions of several jobs share a statement and a commit, so this
+    /// costs a fraction of [`JobContext::complete`] with an empty transaction.
+    ///
+    /// Fails with [`JobError::Stale`] when the claim is no longer held.
+    pub async fn finish(&self, result: Value) -> Result<Completed, JobError> {
+        fail_point!("complete.before_commit");
+        if !self.completer.complete(self.job.id, self.job.claim, result).await? {
+            return Err(JobError::Stale);
+        }
         fail_point!("complete.committed");
         Ok(Completed(()))
     }

@@ -42,7 +42,7 @@ enum Verdict {
 
 /// Answers the outcome's name.
 async fn attempt(shared: &Shared, job: ClaimedJob, held: &Arc<Held>) -> &'static str {
-    let cx = JobContext::new(job, shared.database.clone(), Arc::clone(held));
+    let cx = JobContext::new(job, shared.database.clone(), Arc::clone(held), shared.completer.clone());
     let verdict = run(shared, &cx, held).await;
     let job = cx.job();
     match verdict {
@@ -105,13 +105,18 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 async fn stale(shared: &Shared, job: &ClaimedJob) -> &'static str {
+    match jobs::note_refusal(&shared.database, job, shared.identity.id).await {
+        Ok(false) => {
+            tracing::info!(attempt = job.attempt, "job completed; the answer to its commit had been lost");
+            return "completed";
+        }
+        Ok(true) => {}
+        // A record for people; the fence itself has held.
+        Err(error) => tracing::debug!(error = %chain(&error), "the refusal was not noted"),
+    }
     metrics::counter!("carrel_jobs_stale_total", "kind" => job.kind.clone(), "queue" => job.queue.as_str())
         .increment(1);
     tracing::warn!(attempt = job.attempt, "job execution discarded: its claim was lost");
-    if let Err(error) = jobs::note_refusal(&shared.database, job, shared.identity.id).await {
-        // A record for people; the fence itself has held.
-        tracing::debug!(error = %chain(&error), "the refusal was not noted");
-    }
     "stale"
 }
 

@@ -15,22 +15,30 @@ use tokio_util::sync::CancellationToken;
 const RETENTION_PERIOD: Duration = Duration::from_hours(1);
 /// How often the depths are counted.
 const DEPTHS_PERIOD: Duration = Duration::from_secs(15);
+/// What reads every waiting job may take this part of the time at most.
+const SHARE: u32 = 20;
 
 /// Sweeps until `stop`.
 pub(crate) async fn sweep(shared: &Shared, stop: &CancellationToken) {
     let period = (shared.identity.lease / 3).max(Duration::from_millis(100));
     let mut retained: Option<Instant> = None;
-    let mut counted: Option<Instant> = None;
+    let (mut counted, mut searched) = (Pace::new(DEPTHS_PERIOD), Pace::new(period));
     let (mut gauges, mut effect_gauges) = (HashSet::new(), HashSet::new());
     let mut failing = false;
     loop {
         let mut result = pass(shared).await;
-        if result.is_ok() && counted.is_none_or(|at| at.elapsed() >= DEPTHS_PERIOD) {
-            counted = Some(Instant::now());
+        if result.is_ok() && searched.is_due() {
+            let begun = Instant::now();
+            result = discard_unservable(shared).await;
+            searched.took(begun);
+        }
+        if result.is_ok() && counted.is_due() {
+            let begun = Instant::now();
             result = publish_depths(shared, &mut gauges).await;
             if result.is_ok() {
                 result = publish_effects(shared, &mut effect_gauges).await;
             }
+            counted.took(begun);
         }
         if result.is_ok() && retained.is_none_or(|at| at.elapsed() >= RETENTION_PERIOD) {
             retained = Some(Instant::now());
@@ -52,6 +60,36 @@ pub(crate) async fn sweep(shared: &Shared, stop: &CancellationToken) {
     }
 }
 
+/// When to do again what takes the longer, the more jobs wait.
+struct Pace {
+    period: Duration,
+    next: Instant,
+}
+
+impl Pace {
+    fn new(period: Duration) -> Self {
+        Self { period, next: Instant::now() }
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.next
+    }
+
+    fn took(&mut self, begun: Instant) {
+        self.next = Instant::now() + self.period.max(begun.elapsed() * SHARE);
+    }
+}
+
+async fn discard_unservable(shared: &Shared) -> Result<(), StorageError> {
+    let identity = &shared.identity;
+    let unservable =
+        jobs::discard_unservable(&shared.database, identity, identity.lease * 2, shared.unservable_after).await?;
+    if unservable > 0 {
+        tracing::warn!(jobs = unservable, "discarded jobs that no worker can run");
+    }
+    Ok(())
+}
+
 async fn pass(shared: &Shared) -> Result<(), StorageError> {
     let swept = jobs::sweep(&shared.database).await?;
     if swept.revived + swept.discarded + swept.cancelled > 0 {
@@ -63,12 +101,6 @@ async fn pass(shared: &Shared) -> Result<(), StorageError> {
             "ended executions whose worker had vanished"
         );
     }
-    let identity = &shared.identity;
-    let unservable =
-        jobs::discard_unservable(&shared.database, identity, identity.lease * 2, shared.unservable_after).await?;
-    if unservable > 0 {
-        tracing::warn!(jobs = unservable, "discarded jobs that no worker can run");
-    }
     jobs::archive(&shared.database, jobs::LINGER).await?;
     let given_up = jobs::sweep_effects(&shared.database).await?;
     if given_up > 0 {
@@ -79,6 +111,7 @@ async fn pass(shared: &Shared) -> Result<(), StorageError> {
 
 /// Keeps the history: partitions for the days to come, none for days long gone.
 async fn retain(shared: &Shared) -> Result<(), StorageError> {
+    jobs::tidy_lists(&shared.database).await?;
     let made = jobs::prepare_history(&shared.database).await?;
     if made > 0 {
         tracing::debug!(partitions = made, "made partitions for the history of jobs");

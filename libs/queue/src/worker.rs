@@ -1,13 +1,15 @@
 //! A worker: builds it, runs it, drains it.
 
 use crate::backend::{Delivery, JobSource};
-use crate::carrier::{Carrier, RedisOptions};
+use crate::carrier::Carrier;
 use crate::claims::{Claims, Stop};
+use crate::completer::{self, Completer, Endings};
 use crate::error::{QueueError, chain};
 use crate::execute::execute;
 use crate::fetch::{self, Lane};
 use crate::handler::{Handler, Handlers};
 use crate::health::{Vitals, WorkerHealth};
+use crate::link::RedisOptions;
 use crate::outbox::{EffectSender, Senders};
 use crate::{calendar, keeper, outbox, sweeper};
 use apalis::layers::WorkerBuilderExt;
@@ -65,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) poll: Duration,
     pub(crate) unservable_after: Duration,
     pub(crate) keep_finished: Duration,
+    pub(crate) completer: Completer,
     pub(crate) senders: Senders,
     pub(crate) effects_at_once: usize,
     pub(crate) drain: Duration,
@@ -257,12 +260,13 @@ impl WorkerBuilder {
         let queues: Vec<QueueName> = self.queues.keys().copied().collect();
         let carrier = match self.transport {
             Transport::Postgres => None,
-            Transport::Redis(options) => Some(Carrier::new(options, &queues)?),
+            Transport::Redis(options) => Some(Carrier::new(&options, &queues)?),
         };
         let identity = jobs::Worker { id: self.id, kinds: self.handlers.versions(), lease: self.lease };
         let vitals = Arc::new(Vitals::new(self.lease, carrier.is_some()));
         let lanes =
             self.queues.into_iter().map(|(queue, concurrency)| Arc::new(Lane::new(queue, concurrency))).collect();
+        let (completer, endings) = completer::channel();
         let shared = Arc::new(Shared {
             database: self.database,
             identity,
@@ -276,19 +280,21 @@ impl WorkerBuilder {
             poll: self.poll,
             unservable_after: self.unservable_after,
             keep_finished: self.keep_finished,
+            completer,
             senders: self.senders,
             effects_at_once: self.effects_at_once,
             effects: Notify::new(),
             drain: self.drain,
             schedules: self.schedules,
         });
-        Ok(Worker { shared, queues, host: self.host, version: self.version })
+        Ok(Worker { shared, endings: Some(endings), queues, host: self.host, version: self.version })
     }
 }
 
 /// Runs the jobs of some queues.
 pub struct Worker {
     shared: Arc<Shared>,
+    endings: Option<Endings>,
     queues: Vec<QueueName>,
     host: String,
     version: String,
@@ -302,12 +308,22 @@ impl Worker {
 
     /// Works until `shutdown`, then drains: takes no more, gives back what has not started, lets running jobs end, asks
     /// them to stop after half the drain time, and gives back the rest when it is over.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), QueueError> {
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), QueueError> {
+        let endings = self.endings.take();
         let shared = &self.shared;
         let stop_services = CancellationToken::new();
         let keeper = keeper::start(Arc::clone(shared), stop_services.clone()).map_err(QueueError::Keeper)?;
         let services = TaskTracker::new();
         self.start_services(&services, &shutdown, &stop_services);
+        let (completing, token) = (Arc::clone(shared), stop_services.clone());
+        services.spawn(async move {
+            let Some(endings) = endings else { return };
+            tokio::select! {
+                () = completer::run(&completing, endings) => {}
+                // No handler is left that could hand in anything.
+                () = token.cancelled() => {}
+            }
+        });
 
         let drained = CancellationToken::new();
         let over = drained.clone();

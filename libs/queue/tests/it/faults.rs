@@ -3,7 +3,7 @@
 use crate::support::{Act, Bench, Carry, Probe, on_both, redis_url, until};
 use carrel_domain::job::{JobKind, JobSpec, JobState, QueueName};
 use carrel_domain::{ClaimToken, WorkerId};
-use carrel_queue::{Nudge, RedisOptions, Transport};
+use carrel_queue::{RedisOptions, Transport};
 use carrel_storage::jobs::{self, AttemptEnd, ClaimedJob, Ended};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -177,26 +177,5 @@ async fn without_redis_jobs_are_claimed_from_postgres() {
     bench.until_state(id, JobState::Completed).await;
     assert_eq!(running.health.report().redis, Some(false));
     running.stop().await;
-    bench.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_nudge_wakes_a_worker_through_redis() {
-    let bench = Bench::new(Carry::Redis).await;
-    let Transport::Redis(options) = bench.transport() else { unreachable!() };
-    let nudge = Nudge::new(options).unwrap();
-    for _ in 0..3 {
-        nudge.nudge(QueueName::Ingest).await;
-    }
-    let mut redis = redis::Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let key = format!("{}nudge:ingest", bench.prefix);
-    let waiting: usize = redis::cmd("LLEN").arg(&key).query_async(&mut redis).await.unwrap();
-    assert_eq!(waiting, 1, "many nudges are one");
-    bench.run(bench.builder(&Probe::new()));
-    until("the nudge is heard", async || {
-        let left: usize = redis::cmd("LLEN").arg(&key).query_async(&mut redis.clone()).await.unwrap();
-        (left == 0).then_some(())
-    })
-    .await;
     bench.finish().await;
 }

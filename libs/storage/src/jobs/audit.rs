@@ -105,8 +105,9 @@ const INVARIANTS: [Invariant; 10] = [
         statement: "no due job waits for a message that was lost",
         offenders: "
             select j.id from carrel.job j
+            join carrel_jobs.dispatched d on d.job_id = j.id
             where j.state = 'available'
-              and j.dispatched_at < clock_timestamp() - interval '5 minutes'
+              and d.at < clock_timestamp() - interval '5 minutes'
               and not exists (select from carrel.queue q where q.name = j.queue and q.paused_at is not null)
               and exists (select from carrel.worker w
                           where w.last_seen > clock_timestamp() - interval '1 minute' and not w.draining

@@ -81,11 +81,16 @@ pub async fn finish(database: &Database, ends: &[(JobId, ClaimToken, Value)]) ->
     Ok(held.into_iter().map(ClaimToken).collect())
 }
 
-/// Notes that the end of an execution was refused because its claim was lost.
-pub async fn note_refusal(database: &Database, job: &ClaimedJob, worker: WorkerId) -> Result<(), StorageError> {
-    sqlx::query(
+/// Notes that the end of an execution was refused because its claim was lost. Answers false, and notes nothing, when it was
+/// this very execution that completed the job: the answer to its commit was lost, not the claim.
+pub async fn note_refusal(database: &Database, job: &ClaimedJob, worker: WorkerId) -> Result<bool, StorageError> {
+    let done = sqlx::query(
         "insert into carrel.job_refusal (at, job_id, workspace_id, kind, attempt, claim, worker_id)
-         values (clock_timestamp(), $1, $2, $3, $4, $5, $6)",
+         select clock_timestamp(), $1, $2, $3, $4, $5, $6
+         where not exists (
+             select from carrel.job_all j
+             where j.workspace_id = $2 and j.id = $1 and j.claim = $5 and j.state = 'completed'
+         )",
     )
     .bind(job.id.0)
     .bind(job.workspace.0)
@@ -95,7 +100,7 @@ pub async fn note_refusal(database: &Database, job: &ClaimedJob, worker: WorkerI
     .bind(worker.0)
     .execute(database.queue_pool())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Ends the execution as `end` says. Dependents of a job that thereby ends are cancelled with the reason.
@@ -136,6 +141,9 @@ pub async fn end_attempt(
              ) n
              where j.id = n.id
              returning j.id, j.workspace_id, j.state, j.attempt, j.worker_id, j.started_at, j.has_dependents
+         ),
+         unlisted as (
+             delete from carrel_jobs.running r using ended e where r.job_id = e.id
          ),
          noted as (
              insert into carrel.job_attempt (

@@ -36,7 +36,7 @@ pub use read::{Attempt, AttemptOutcome, Explanation, Job, JobFailure, JobFilter,
 pub use schedule::{Decision, DueSchedule, define_schedule, due_schedules, fire_schedule, next_schedule};
 pub use signals::{Signal, Signals, wake};
 pub use stats::{Depth, depths, unfinished, wait_until_final};
-pub use sweep::{LINGER, Swept, archive, delete_finished, discard_unservable, prepare_history, sweep};
+pub use sweep::{LINGER, Swept, archive, delete_finished, discard_unservable, prepare_history, sweep, tidy_lists};
 
 use crate::StorageError;
 use carrel_domain::job::QueueName;

@@ -30,13 +30,17 @@ pub struct Swept {
 /// State and lease are checked under the row's lock: a completion that is faster wins.
 pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
     let mut tx = database.queue_pool().begin().await?;
+    // After a crash of the database the list of what runs is empty until someone makes it again.
+    sqlx::query("select carrel.list_running()").execute(&mut *tx).await?;
     let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(
         "with expired as (
              select j.id
-             from carrel.job j
+             from carrel_jobs.running r
+             join carrel.job j on j.id = r.job_id
              where j.state = 'running' and j.lease_until < clock_timestamp()
+             order by j.id
              limit $1
-             for no key update skip locked
+             for no key update of j skip locked
          ),
          ended as (
              update carrel.job j
@@ -54,6 +58,9 @@ pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
              where j.id = e.id
              returning j.id, j.workspace_id, j.queue, j.state, j.attempt, j.worker_id, j.started_at, j.has_dependents,
                        j.error_code, j.error_message
+         ),
+         unlisted as (
+             delete from carrel_jobs.running r using ended e where r.job_id = e.id
          ),
          noted as (
              insert into carrel.job_attempt (
@@ -77,6 +84,7 @@ pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
     .fetch_all(&mut *tx)
     .await?;
     if rows.is_empty() {
+        tx.commit().await?;
         return Ok(Swept::default());
     }
     let needed: Vec<Uuid> = rows
@@ -155,6 +163,12 @@ pub async fn archive(database: &Database, linger: Duration) -> Result<u64, Stora
             .fetch_one(database.queue_pool())
             .await?;
     Ok(moved.unsigned_abs())
+}
+
+/// Removes what the lists of running and dispatched jobs say of jobs that are neither.
+pub async fn tidy_lists(database: &Database) -> Result<(), StorageError> {
+    sqlx::query("select carrel.tidy_lists()").execute(database.queue_pool()).await?;
+    Ok(())
 }
 
 /// Makes the history's partitions of the coming week; answers how many were missing.
