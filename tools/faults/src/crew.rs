@@ -176,6 +176,11 @@ impl Crew {
         signal(&member.process, with)
     }
 
+    /// The process of one.
+    pub fn process(&self, index: usize) -> Option<u32> {
+        self.members.get(index)?.process.id()
+    }
+
     /// Who that is.
     pub fn id(&self, index: usize) -> WorkerId {
         self.members[index].id
@@ -205,6 +210,11 @@ impl Crew {
         let ended = tokio::time::timeout(patience, member.process.wait()).await;
         match ended {
             Ok(status) if status.as_ref().is_ok_and(std::process::ExitStatus::success) => Ok(Some(begun.elapsed())),
+            // A fail point may lie on the way out as well.
+            Ok(Ok(_)) if !member.hire.environment.is_empty() => {
+                self.fallen += 1;
+                Ok(Some(begun.elapsed()))
+            }
             Ok(status) => {
                 tracing::error!(?status, "a worker did not end well");
                 Ok(None)

@@ -264,7 +264,8 @@ impl Handler<Fall> for Prober {
             Fall::Memory => {
                 let mut hoard: Vec<Vec<u8>> = Vec::new();
                 loop {
-                    hoard.push(vec![1; 64 << 20]);
+                    // Address space is what the process may have so much of; it need not be touched.
+                    hoard.push(Vec::with_capacity(64 << 20));
                     tokio::task::yield_now().await;
                     if hoard.len() > 4096 {
                         return Err(JobError::fail("unreachable", "the limit on memory does not hold"));

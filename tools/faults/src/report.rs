@@ -30,7 +30,7 @@ pub struct Report {
     pub recovery_s: Option<f64>,
     /// The most that the row allows.
     pub allowed_s: Option<f64>,
-    /// Longest time without a job starting, from the first injury on, while jobs were waiting.
+    /// Longest time between two starts from the first injury on, where no worker was killed.
     pub pause_s: Option<f64>,
     /// How long the row took.
     pub took_s: f64,

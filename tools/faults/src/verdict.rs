@@ -197,8 +197,11 @@ fn recovery(injuries: &[Injury], starts: &[Start], broken: &[Broken]) -> Option<
     longest
 }
 
-/// Between the first injury and the last start there was always something to do.
+/// Of injuries to servers only: what a killed worker held has to wait for its lease, whether there is more to do or not.
 fn pause(injuries: &[Injury], starts: &[Start]) -> Option<TimeDelta> {
+    if injuries.iter().any(|injury| injury.worker.is_some()) {
+        return None;
+    }
     let first = injuries.iter().map(|injury| injury.begun).min()?;
     let times = starts.iter().map(|start| start.at).filter(|at| *at >= first);
     let (mut last, mut longest) = (first, TimeDelta::zero());

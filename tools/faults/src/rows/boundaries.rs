@@ -17,8 +17,8 @@ pub(super) async fn crash(stage: &mut Stage, place: &'static str) -> Result<()> 
     let crashes = stage.size(6, 2);
     stage.crew.restarts = true;
     stage.crew.calm_after = crashes;
-    // Not at the first time, so that there is work done before; never at the same one.
-    let skipped = stage.rng.random_range(2..6);
+    // Some work is done before, never the same.
+    let skipped = stage.rng.random_range(0..4);
     stage.hire.environment = vec![("FAILPOINTS", format!("{place}={skipped}*off->1*panic"))];
     stage.hire_all()?;
     stage.hire.environment.clear();

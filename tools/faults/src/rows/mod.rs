@@ -32,8 +32,6 @@ pub struct Row {
     pub about: &'static str,
     /// It hurts Redis, so it needs one.
     pub redis_only: bool,
-    /// It runs in the tests as well.
-    pub short: bool,
     act: Act,
 }
 
@@ -44,19 +42,13 @@ impl std::fmt::Debug for Row {
 }
 
 const fn row(name: &'static str, about: &'static str, act: Act) -> Row {
-    Row { name, about, redis_only: false, short: false, act }
+    Row { name, about, redis_only: false, act }
 }
 
 impl Row {
     /// Hurts Redis, or what only Redis has.
     const fn with_redis(mut self) -> Self {
         self.redis_only = true;
-        self
-    }
-
-    /// Short enough for the tests.
-    const fn in_tests(mut self) -> Self {
-        self.short = true;
         self
     }
 }
@@ -71,13 +63,13 @@ macro_rules! act {
 /// Every row, in the order in which they run.
 pub const ROWS: &[Row] = &[
     row("none", "no fault at all", act!(workers::none)),
-    row("kill", "a worker at work is killed with KILL, ten times", act!(workers::kill)).in_tests(),
+    row("kill", "a worker at work is killed with KILL, ten times", act!(workers::kill)),
     row("kill-lease-30", "the same once, with the lease of a release", act!(workers::kill_lease_30)),
     row("term", "workers with long jobs get TERM; every third job does not stop when asked", act!(workers::term)),
-    row("stop", "a worker is stopped for twice its lease, then goes on", act!(workers::stop)).in_tests(),
+    row("stop", "a worker is stopped for twice its lease, then goes on", act!(workers::stop)),
     row("redis-kill", "Redis is killed and started again, empty", act!(redis::kill)).with_redis(),
     row("redis-term", "Redis is stopped and started again, empty", act!(redis::term)).with_redis(),
-    row("redis-flushall", "FLUSHALL", act!(redis::flushall)).with_redis().in_tests(),
+    row("redis-flushall", "FLUSHALL", act!(redis::flushall)).with_redis(),
     row("redis-del", "the list of ids is deleted", act!(redis::del)).with_redis(),
     row("redis-wrong-type", "another program's string lies where the list should be", act!(redis::wrong_type))
         .with_redis(),
@@ -88,7 +80,7 @@ pub const ROWS: &[Row] = &[
     row("redis-stall-30", "Redis does not answer for 30 s", act!(redis::stall_30000)).with_redis(),
     row("redis-absent", "Redis is not there when workers start; it comes after half a minute", act!(redis::absent))
         .with_redis(),
-    row("pg-restart", "PostgreSQL ends at once and is started again", act!(postgres::restart)).in_tests(),
+    row("pg-restart", "PostgreSQL ends at once and is started again", act!(postgres::restart)),
     row("pg-disconnect", "every connection to PostgreSQL is ended by it", act!(postgres::disconnect)),
     row("pg-exhausted", "others hold every connection that PostgreSQL has for 5 s", act!(postgres::exhausted)),
     row("pg-no-room", "the disk of PostgreSQL's tables is full for 4 s", act!(postgres::no_room)),

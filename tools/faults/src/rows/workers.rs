@@ -54,24 +54,22 @@ pub(super) async fn term(stage: &mut Stage) -> Result<()> {
     stage.hire.drain = Duration::from_secs(2);
     stage.report.allowed_s = Some(1.0);
     stage.hire_all()?;
-    let count = stage.size(60, 24) * stage.plan.workers;
-    let mut specs = Vec::new();
-    for index in 0..count {
-        // Every third one does not stop when asked, and is taken away.
-        specs.push(probe::spec(&Effect { stubborn: index % 3 == 0, ..Effect::after(2500) })?);
-    }
-    stage.enqueue(specs, Expected::Done).await?;
     let grace = stage.hire.drain + Duration::from_secs(1);
     let mut slowest = Duration::ZERO;
     for _ in 0..stage.size(3, 1) {
-        // Somebody must be there to go on with what is handed back.
-        stage.hire_one()?;
+        // Every slot has one; every third does not stop when asked, and is taken away.
+        let slots = stage.hire.concurrency * stage.plan.workers;
+        let specs = (0..slots).map(|index| probe::spec(&Effect { stubborn: index % 3 == 0, ..Effect::after(3000) }));
+        stage.enqueue(specs.collect::<Result<Vec<_>>>()?, Expected::Done).await?;
         let victim = stage.busy_victim().await?;
         let id = stage.crew.id(victim);
+        // Somebody must have room for what is handed back.
+        stage.hire_one()?;
         let took = stage.crew.dismiss(victim, grace + Duration::from_secs(5)).await?;
         stage.killed(crate::crew::Ended { id, at: Utc::now() });
         stage.check(took.is_some_and(|took| took <= grace), || format!("a worker took {took:?} to end, not {grace:?}"));
         slowest = slowest.max(took.unwrap_or_default());
+        stage.until_left(0, PATIENCE).await?;
     }
     stage.note(format!("ended within {:.2} s, drain {:.0} s", slowest.as_secs_f64(), stage.hire.drain.as_secs_f64()));
     stage.settle(PATIENCE).await?;
