@@ -11,7 +11,7 @@ use axum::response::Response;
 use carrel_domain::JobId;
 use carrel_domain::job::JobState;
 use carrel_storage::jobs::JobFilter;
-use carrel_wire::{JobBody, JobPageBody, Page, ProblemBody, RetryBody};
+use carrel_wire::{JobBody, JobPageBody, Page, ProblemBody, RetriesBody, RetryBody};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -117,6 +117,37 @@ pub(crate) async fn retry(
 ) -> Result<Response, Problem> {
     once(&app, &context, &headers, &[b"retry", id.0.as_bytes()], async || {
         Ok((StatusCode::ACCEPTED, RetryBody { job_id: app.operations.retry_job(&context, id).await? }))
+    })
+    .await
+}
+
+/// Which dead letters.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeadQuery {
+    /// Only dead letters of this kind, for example `document.extract`.
+    kind: Option<String>,
+}
+
+/// Run dead letters again, all or those of a kind.
+///
+/// Replays up to 500, oldest first, each as a new job. What was replayed before is left out, so repeat the request until
+/// it answers none.
+#[utoipa::path(post, path = "/api/v1/jobs/retry", operation_id = "retry_dead_jobs", tag = "Jobs",
+    params(DeadQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
+    responses((status = 202, body = RetriesBody, description = "The jobs to watch.")))]
+pub(crate) async fn retry_dead(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Query(query): Query<DeadQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let kind = query.kind.as_deref();
+    once(&app, &context, &headers, &[b"retry_dead", kind.unwrap_or_default().as_bytes()], async || {
+        let retried = app.operations.retry_dead_jobs(&context, kind).await?;
+        Ok((StatusCode::ACCEPTED, convert::retries(retried)))
     })
     .await
 }
