@@ -12,6 +12,7 @@ create table carrel.job_history (like carrel.job) partition by range (finished_a
 create index job_history_list on carrel.job_history (workspace_id, id);
 create index job_history_parent on carrel.job_history (parent_id) where parent_id is not null;
 create index job_history_replay on carrel.job_history (replay_of) where replay_of is not null;
+create index job_history_dead on carrel.job_history (workspace_id, id) where state = 'discarded';
 
 alter table carrel.job_history enable row level security;
 create policy workspace_wall on carrel.job_history to carrel_app

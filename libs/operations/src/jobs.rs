@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// A worker that was not seen for so long does not count as serving.
 const WORKER_ALIVE: Duration = Duration::from_secs(60);
+/// Dead letters replayed in one transaction.
+const REPLAY_BATCH: u32 = 500;
 
 impl Operations {
     /// Jobs, newest first.
@@ -56,6 +58,23 @@ impl Operations {
         access::audit(&mut transaction, context, "retry_job", Some(id.0), json!({ "job": answer })).await?;
         transaction.commit().await?;
         Ok(answer)
+    }
+
+    /// Replays up to 500 dead letters, oldest first, of `kind` or of every kind; answers each with the job that now stands for
+    /// it. Those that were replayed before are left out, so calling again goes on where this call ended.
+    pub async fn retry_dead_jobs(
+        &self,
+        context: &OperationContext,
+        kind: Option<&str>,
+    ) -> Result<Vec<(JobId, JobId)>, OperationError> {
+        context.require(Scope::JobsWrite)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let replayed =
+            jobs::replay_dead(&mut transaction, kind, REPLAY_BATCH, &context.actor, || self.new_id()).await?;
+        let details = json!({ "kind": kind, "jobs": replayed.len() });
+        access::audit(&mut transaction, context, "retry_dead_jobs", None, details).await?;
+        transaction.commit().await?;
+        Ok(replayed)
     }
 
     /// Cancels a job: at once when it waits, as soon as it notices when it runs.

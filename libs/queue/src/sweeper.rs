@@ -101,6 +101,7 @@ async fn pass(shared: &Shared) -> Result<(), StorageError> {
             "ended executions whose worker had vanished"
         );
     }
+    jobs::tidy_lists(&shared.database).await?;
     jobs::archive(&shared.database, jobs::LINGER).await?;
     let given_up = jobs::sweep_effects(&shared.database).await?;
     if given_up > 0 {
@@ -111,7 +112,6 @@ async fn pass(shared: &Shared) -> Result<(), StorageError> {
 
 /// Keeps the history: partitions for the days to come, none for days long gone.
 async fn retain(shared: &Shared) -> Result<(), StorageError> {
-    jobs::tidy_lists(&shared.database).await?;
     let made = jobs::prepare_history(&shared.database).await?;
     if made > 0 {
         tracing::debug!(partitions = made, "made partitions for the history of jobs");

@@ -86,6 +86,34 @@ async fn lost_claim_stops_the_handler(carry: Carry) {
     bench.finish().await;
 }
 
+#[test]
+fn handlers_that_block_every_thread_keep_their_leases() {
+    // The worker's runtime has one thread, and its handlers keep it busy for three leases. The test looks from another one.
+    let (inside, outside) = (
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+        tokio::runtime::Runtime::new().unwrap(),
+    );
+    let bench = outside.block_on(Bench::new(Carry::Postgres));
+    let probe = Probe::new();
+    let ids = outside.block_on(bench.enqueue(&[Act::Block(1500).spec(), Act::Block(1500).spec()]));
+    let builder = {
+        // Pools belong to the runtime that uses them.
+        let _inside = inside.enter();
+        bench.builder_over(bench.connect(), &probe).lease(Duration::from_secs(1))
+    };
+    let (stop, worker) = (tokio_util::sync::CancellationToken::new(), builder.build().unwrap());
+    let task = inside.spawn(worker.run(stop.clone()));
+    outside.block_on(until("both have completed, and nothing was swept", async || {
+        assert_eq!(jobs::sweep(&bench.database).await.unwrap(), jobs::Swept::default());
+        let left = bench.number("select count(*) from carrel.job").await;
+        (left == 0).then_some(())
+    }));
+    assert_eq!(ids.iter().map(|id| probe.runs(*id)).collect::<Vec<_>>(), [1, 1]);
+    stop.cancel();
+    inside.block_on(task).unwrap().unwrap();
+    outside.block_on(bench.finish());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_workers_never_hold_one_job() {
     let bench = Bench::new(Carry::Postgres).await;

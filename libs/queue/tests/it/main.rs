@@ -7,6 +7,8 @@ mod drain;
 mod effects;
 mod faults;
 mod lifecycle;
+mod model;
 mod order;
+mod sentinel;
 mod support;
 mod wall;

@@ -33,6 +33,7 @@ pub use end::{AttemptEnd, Ended, complete, end_attempt, finish, note_refusal};
 pub use enqueue::enqueue;
 pub use lease::{LeaseConnection, Renewal, deregister, register, write_progress};
 pub use read::{Attempt, AttemptOutcome, Explanation, Job, JobFailure, JobFilter, Wait, explain, get, list};
+pub use replay::replay_dead;
 pub use schedule::{Decision, DueSchedule, define_schedule, due_schedules, fire_schedule, next_schedule};
 pub use signals::{Signal, Signals, wake};
 pub use stats::{Depth, depths, unfinished, wait_until_final};

@@ -83,6 +83,41 @@ pub(super) async fn replay(
     Ok(JobId(replays.get(&id.0).copied().unwrap_or(first.0)))
 }
 
+/// Replays up to `limit` dead letters, oldest first, of `kind` or of every kind, each with what fell with it, and answers
+/// the replayed job and the one that now stands for it. One that was replayed before is left out. `new_id` makes ids.
+pub async fn replay_dead(
+    tx: &mut Transaction,
+    kind: Option<&str>,
+    limit: u32,
+    actor: &Actor,
+    mut new_id: impl FnMut() -> JobId,
+) -> Result<Vec<(JobId, JobId)>, StorageError> {
+    // One at a time: two would replay the same.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 5504))")
+        .bind(tx.workspace().0)
+        .execute(tx.connection())
+        .await?;
+    let dead: Vec<Uuid> = sqlx::query_scalar(
+        "select j.id
+         from carrel.job_all j
+         where j.state = 'discarded'
+           and ($1::text is null or j.kind = $1)
+           and not exists (select from carrel.job_all r where r.replay_of = j.id)
+         order by j.id
+         limit $2",
+    )
+    .bind(kind)
+    .bind(i64::from(limit))
+    .fetch_all(tx.connection())
+    .await?;
+    let mut replayed = Vec::with_capacity(dead.len());
+    for id in dead {
+        let replay = replay(tx, JobId(id), new_id(), actor).await?;
+        replayed.push((JobId(id), replay));
+    }
+    Ok(replayed)
+}
+
 async fn copy(
     tx: &mut Transaction,
     fresh: &[&Broken],
