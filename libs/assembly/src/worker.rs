@@ -59,6 +59,11 @@ pub(crate) fn build(
         Some(url) => {
             let mut options = RedisOptions::new(url.expose_secret());
             options.prefix.clone_from(&settings.redis.prefix);
+            options.authority.clone_from(&settings.redis.authority);
+            options.sentinel_login = settings.redis.sentinel_password.as_ref().map(|password| {
+                let user = settings.redis.sentinel_user.clone().unwrap_or_default();
+                (user, password.expose_secret().to_owned())
+            });
             Transport::Redis(options)
         }
         None => Transport::Postgres,
@@ -69,6 +74,8 @@ pub(crate) fn build(
         .transport(transport)
         .lease(settings.jobs.lease())
         .drain(settings.jobs.drain())
+        .keep_finished(settings.jobs.keep_finished())
+        .effects_at_once(settings.jobs.effects_at_once)
         .span(job_span)
         .described(host, env!("CARGO_PKG_VERSION"));
     Ok(pipeline.register(builder).build()?)

@@ -23,9 +23,7 @@ pub use events::RunEvents;
 
 use carrel_domain::{BaselineId, CollectionId, DocumentId, JobId, RunId, VersionId};
 use carrel_wire::{
-    BaselineBody, ChangeBody, CollectionBody, DiffBody, DocumentBody, JobBody, JobPageBody, MemberBody,
-    NewBaselineBody, NewCollectionBody, Page, ProblemBody, QuestionBody, RetryBody, RunBody, RunComparisonBody,
-    RunPageBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
+    BaselineBody, ChangeBody, CollectionBody, DiffBody, DocumentBody, JobBody, JobPageBody, MemberBody, NewBaselineBody, NewCollectionBody, Page, ProblemBody, QuestionBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -394,6 +392,13 @@ impl Client {
     /// Runs a job again.
     pub async fn retry_job(&self, id: JobId) -> Result<RetryBody, ClientError> {
         let request = self.request(Method::POST, &format!("/api/v1/jobs/{id}/retry")).await?;
+        self.read(request).await
+    }
+
+    /// Runs up to 500 dead letters again, all or those of a kind; answers none when none is left.
+    pub async fn retry_dead_jobs(&self, kind: Option<&str>) -> Result<RetriesBody, ClientError> {
+        let query: Vec<(&str, &str)> = kind.map(|kind| ("kind", kind)).into_iter().collect();
+        let request = self.request(Method::POST, "/api/v1/jobs/retry").await?.query(&query);
         self.read(request).await
     }
 

@@ -61,6 +61,8 @@ id! {
     JobId;
     /// The token that one execution of a job holds; a completion with another token changes nothing.
     ClaimToken;
+    /// Something that must leave the system: a mail, a webhook, a call.
+    EffectId;
     /// One start of one worker process.
     WorkerId;
     /// A research run: a question and all that was done to answer it.

@@ -1,6 +1,6 @@
 //! Jobs: what they are, the states they pass through, and how their attempts end.
 
-use crate::ids::JobId;
+use crate::ids::{EffectId, JobId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -201,4 +201,127 @@ pub struct Progress {
     pub total: Option<u64>,
     /// What is happening, in a few words, without personal data.
     pub note: String,
+}
+
+/// A kind of effect: something that must leave the system, with all that must be decided once per kind.
+///
+/// `KIND` never changes once released.
+pub trait EffectKind: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Stable name, `noun.verb`.
+    const KIND: &'static str;
+    /// Attempts before it is dead, from 1.
+    const MAX_ATTEMPTS: u16;
+    /// Wall-clock limit of one attempt.
+    const TIMEOUT: Duration;
+    /// Bound of the random wait before the second attempt; doubles with every further one, up to an hour.
+    const BACKOFF: Duration = Duration::from_secs(5);
+}
+
+/// What to send.
+#[derive(Clone, Debug)]
+pub struct EffectSpec {
+    /// Id of the new effect.
+    pub id: EffectId,
+    /// [`EffectKind::KIND`].
+    pub kind: &'static str,
+    /// One effect per workspace, kind and key, however often it is decided. Travels to the receiver, so that it can tell a
+    /// repeated attempt from another effect.
+    pub key: String,
+    /// The payload as JSON.
+    pub payload: serde_json::Value,
+    /// Earliest attempt; `None` is now.
+    pub run_at: Option<DateTime<Utc>>,
+    /// Attempts before it is dead.
+    pub max_attempts: u16,
+    /// Wall-clock limit of one attempt.
+    pub timeout: Duration,
+    /// W3C trace context of the request that asked for it.
+    pub traceparent: Option<String>,
+}
+
+impl EffectSpec {
+    /// An effect of kind `E` that can be sent at once.
+    pub fn new<E: EffectKind>(id: EffectId, key: impl Into<String>, payload: &E) -> Result<Self, PayloadError> {
+        let payload = serde_json::to_value(payload).map_err(|source| PayloadError { kind: E::KIND, source })?;
+        Ok(Self {
+            id,
+            kind: E::KIND,
+            key: key.into(),
+            payload,
+            run_at: None,
+            max_attempts: E::MAX_ATTEMPTS,
+            timeout: E::TIMEOUT,
+            traceparent: None,
+        })
+    }
+}
+
+/// What becomes of ticks that no worker was there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatchUp {
+    /// They are left out.
+    Skip,
+    /// The last of them runs.
+    One,
+    /// Every one of them runs.
+    All,
+}
+
+impl CatchUp {
+    /// The name in SQL and in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::One => "one",
+            Self::All => "all",
+        }
+    }
+}
+
+/// A job that comes by the calendar, in every workspace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// Stable name, one schedule each.
+    pub name: &'static str,
+    /// Cron expression of five fields, or six with seconds first.
+    pub spec: String,
+    /// IANA name of the time zone in which the expression is read, e.g. `Europe/Berlin`.
+    pub time_zone: String,
+    /// What becomes of missed ticks.
+    pub catch_up: CatchUp,
+    /// [`JobKind::KIND`].
+    pub kind: &'static str,
+    /// [`JobKind::QUEUE`].
+    pub queue: QueueName,
+    /// The payload as JSON.
+    pub payload: serde_json::Value,
+    /// [`JobKind::PAYLOAD_VERSION`].
+    pub payload_version: i16,
+    /// Smaller runs first.
+    pub priority: i16,
+    /// Attempts before it becomes a dead letter.
+    pub max_attempts: u16,
+    /// Wall-clock limit of one attempt.
+    pub timeout: Duration,
+}
+
+impl Schedule {
+    /// Jobs of kind `K` at the ticks of `spec` in UTC; of missed ticks, the last runs.
+    pub fn new<K: JobKind>(name: &'static str, spec: impl Into<String>, payload: &K) -> Result<Self, PayloadError> {
+        let payload = serde_json::to_value(payload).map_err(|source| PayloadError { kind: K::KIND, source })?;
+        Ok(Self {
+            name,
+            spec: spec.into(),
+            time_zone: "UTC".to_owned(),
+            catch_up: CatchUp::One,
+            kind: K::KIND,
+            queue: K::QUEUE,
+            payload,
+            payload_version: K::PAYLOAD_VERSION,
+            priority: K::PRIORITY,
+            max_attempts: K::MAX_ATTEMPTS,
+            timeout: K::TIMEOUT,
+        })
+    }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// A worker that was not seen for so long does not count as serving.
 const WORKER_ALIVE: Duration = Duration::from_secs(60);
+/// Dead letters replayed in one transaction.
+const REPLAY_BATCH: u32 = 500;
 
 impl Operations {
     /// Jobs, newest first.
@@ -63,6 +65,26 @@ impl Operations {
         };
         access::audit(&mut transaction, context, "retry_job", Some(id.0), json!({ "job": answer })).await?;
         once.commit(transaction, context.now, answer).await
+    }
+
+    /// Replays up to 500 dead letters, oldest first, of `kind` or of every kind; answers each with the job that now stands for
+    /// it. Those that were replayed before are left out, so calling again goes on where this call ended.
+    pub async fn retry_dead_jobs(
+        &self,
+        context: &OperationContext,
+        kind: Option<&str>,
+        once: Once<'_, Vec<(JobId, JobId)>>,
+    ) -> Result<Answer<Vec<(JobId, JobId)>>, OperationError> {
+        context.require(Scope::JobsWrite)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
+        let replayed =
+            jobs::replay_dead(&mut transaction, kind, REPLAY_BATCH, &context.actor, || self.new_id()).await?;
+        let details = json!({ "kind": kind, "jobs": replayed.len() });
+        access::audit(&mut transaction, context, "retry_dead_jobs", None, details).await?;
+        once.commit(transaction, context.now, replayed).await
     }
 
     /// Cancels a job: at once when it waits, as soon as it notices when it runs.

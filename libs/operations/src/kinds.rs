@@ -114,6 +114,24 @@ impl JobKind for ClearCollection {
     const TIMEOUT: Duration = Duration::from_secs(1_800);
 }
 
+/// What a workspace needs now and then: old answers to repeated requests go, crowded indexes are merged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TidyWorkspace {}
+
+impl TidyWorkspace {
+    /// When it comes, in UTC.
+    pub const SPEC: &str = "17 3 * * *";
+}
+
+impl JobKind for TidyWorkspace {
+    const KIND: &'static str = "workspace.tidy";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 5;
+    const TIMEOUT: Duration = Duration::from_secs(300);
+    // Nobody waits for it.
+    const PRIORITY: i16 = 50;
+}
+
 /// A question to its sub-questions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlanResearch {

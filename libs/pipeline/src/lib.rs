@@ -22,8 +22,10 @@ mod index;
 mod maintenance;
 mod research;
 
+use carrel_domain::job::Schedule;
 use carrel_extract::Sandbox;
 use carrel_inference::InferenceError;
+use carrel_operations::kinds::TidyWorkspace;
 use carrel_operations::{OperationError, Operations};
 use carrel_queue::{JobError, WorkerBuilder};
 use carrel_research::Rules;
@@ -50,8 +52,11 @@ impl Pipeline {
         Self(Arc::new(Parts { operations, sandbox, scratch, passages, rules }))
     }
 
-    /// Registers every handler; which of them run is decided by the queues that the worker serves.
+    /// Registers every handler and schedule; which of them run is decided by the queues that the worker serves.
     pub fn register(&self, builder: WorkerBuilder) -> WorkerBuilder {
+        let tidy = Schedule::new("workspace.tidy", TidyWorkspace::SPEC, &TidyWorkspace {});
+        // A payload without a field is JSON.
+        let builder = tidy.into_iter().fold(builder, WorkerBuilder::schedule);
         builder
             .register::<carrel_operations::kinds::ExtractDocument>(self.clone())
             .register::<carrel_operations::kinds::IndexDocument>(self.clone())
@@ -60,6 +65,7 @@ impl Pipeline {
             .register::<carrel_operations::kinds::ReleaseOriginal>(self.clone())
             .register::<carrel_operations::kinds::MergeSegments>(self.clone())
             .register::<carrel_operations::kinds::ClearCollection>(self.clone())
+            .register::<TidyWorkspace>(self.clone())
             .register::<carrel_operations::kinds::PlanResearch>(self.clone())
             .register::<carrel_operations::kinds::GatherEvidence>(self.clone())
             .register::<carrel_operations::kinds::WriteReport>(self.clone())

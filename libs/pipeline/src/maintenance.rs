@@ -1,11 +1,17 @@
-//! `original.release` and `segments.merge`.
+//! `original.release`, `segments.merge` and `workspace.tidy`.
 
 use crate::Pipeline;
 use async_trait::async_trait;
-use carrel_operations::kinds::{MergeSegments, ReleaseOriginal};
+use carrel_operations::kinds::{MergeSegments, ReleaseOriginal, TidyWorkspace};
 use carrel_queue::{Completed, Handler, JobContext, JobError};
-use carrel_storage::{index, originals};
+use carrel_storage::{access, collections, index, jobs, originals};
 use serde_json::json;
+use std::time::Duration;
+
+/// How long an answer to a request with an idempotency key is kept.
+const ANSWERS_KEPT: Duration = Duration::from_hours(24);
+/// Collections read at once.
+const PAGE: u32 = 500;
 
 #[async_trait]
 impl Handler<ReleaseOriginal> for Pipeline {
@@ -39,5 +45,31 @@ impl Handler<MergeSegments> for Pipeline {
             cx.check_cancelled()?;
         }
         cx.complete(transaction, json!({ "segments": merged })).await
+    }
+}
+
+#[async_trait]
+impl Handler<TidyWorkspace> for Pipeline {
+    async fn run(&self, cx: &JobContext, _: TidyWorkspace) -> Result<Completed, JobError> {
+        let operation = cx.operation();
+        let mut transaction = cx.begin().await?;
+        let answers = access::expire_idempotent(&mut transaction, operation.now - ANSWERS_KEPT).await?;
+        let mut merges = Vec::new();
+        let mut after = None;
+        loop {
+            let page = collections::list(&mut transaction, None, after, PAGE).await?;
+            for collection in page.rows {
+                // Most have nothing to merge and say so at once.
+                let mut spec = self.spec(cx, &MergeSegments { collection: collection.id })?;
+                spec.unique_key = Some(collection.id.to_string());
+                merges.push(spec);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        jobs::enqueue(&mut transaction, &merges, &operation.actor).await?;
+        cx.complete(transaction, json!({ "answers": answers, "collections": merges.len() })).await
     }
 }

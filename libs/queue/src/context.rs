@@ -1,9 +1,11 @@
 //! What a handler has at hand.
 
 use crate::claims::Held;
+use crate::completer::Completer;
 use crate::error::JobError;
-use carrel_domain::job::Progress;
-use carrel_domain::{Actor, OperationContext, RequestId, Scopes};
+use crate::failpoints::fail_point;
+use carrel_domain::job::{EffectSpec, Progress};
+use carrel_domain::{Actor, EffectId, OperationContext, RequestId, Scopes};
 use carrel_storage::jobs::{self, ClaimedJob};
 use carrel_storage::{Database, Transaction};
 use serde_json::Value;
@@ -14,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 /// Least time between two writes of a job's progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Proof that the job was completed; only [`JobContext::complete`] makes it.
+/// Proof that the job was completed; only [`JobContext::complete`] and [`JobContext::finish`] make it.
 #[derive(Debug)]
 pub struct Completed(());
 
@@ -24,12 +26,13 @@ pub struct JobContext {
     job: ClaimedJob,
     database: Database,
     held: Arc<Held>,
+    completer: Completer,
     started: Instant,
 }
 
 impl JobContext {
-    pub(crate) fn new(job: ClaimedJob, database: Database, held: Arc<Held>) -> Self {
-        Self { job, database, held, started: Instant::now() }
+    pub(crate) fn new(job: ClaimedJob, database: Database, held: Arc<Held>, completer: Completer) -> Self {
+        Self { job, database, held, completer, started: Instant::now() }
     }
 
     /// The job.
@@ -82,6 +85,17 @@ impl JobContext {
         Ok(self.database.begin(self.job.workspace).await?)
     }
 
+    /// Decides an effect in `transaction`: it is sent after the commit, and only then. A key that was used before answers
+    /// the effect that there is.
+    pub async fn effect(&self, transaction: &mut Transaction, mut spec: EffectSpec) -> Result<EffectId, JobError> {
+        if spec.traceparent.is_none() {
+            spec.traceparent.clone_from(&self.job.traceparent);
+        }
+        let id = spec.id;
+        let ids = jobs::record_effects(transaction, &[spec], Some(self.job.id)).await?;
+        Ok(ids.first().copied().unwrap_or(id))
+    }
+
     /// Completes the job and commits `transaction`, with all that was written in it, in one step.
     ///
     /// Fails with [`JobError::Stale`] when the claim is no longer held; the transaction is rolled back then.
@@ -90,7 +104,22 @@ impl JobContext {
             transaction.rollback().await?;
             return Err(JobError::Stale);
         }
+        fail_point!("complete.before_commit");
         transaction.commit().await?;
+        fail_point!("complete.committed");
+        Ok(Completed(()))
+    }
+
+    /// Completes a job that leaves nothing but `result`. Completions of several jobs share a statement and a commit, so this
+    /// costs a fraction of [`JobContext::complete`] with an empty transaction.
+    ///
+    /// Fails with [`JobError::Stale`] when the claim is no longer held.
+    pub async fn finish(&self, result: Value) -> Result<Completed, JobError> {
+        fail_point!("complete.before_commit");
+        if !self.completer.complete(self.job.id, self.job.claim, result).await? {
+            return Err(JobError::Stale);
+        }
+        fail_point!("complete.committed");
         Ok(Completed(()))
     }
 }

@@ -84,6 +84,17 @@ pub enum QueueError {
     /// Two handlers for one kind.
     #[error("kind {0} has two handlers")]
     DuplicateKind(&'static str),
+    /// Two senders for one kind of effect.
+    #[error("effect kind {0} has two senders")]
+    DuplicateEffect(&'static str),
+    /// A schedule that cannot be kept.
+    #[error("schedule {name} cannot be kept: {problem}")]
+    Schedule {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The lease is too short to be renewed in time.
     #[error("the lease of {} ms is shorter than 300 ms", .0.as_millis())]
     LeaseTooShort(Duration),

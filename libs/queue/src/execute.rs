@@ -4,6 +4,7 @@ use crate::backend::Delivery;
 use crate::claims::{Held, Stop};
 use crate::context::{Completed, JobContext};
 use crate::error::{JobError, chain};
+use crate::failpoints::fail_point;
 use crate::worker::Shared;
 use carrel_storage::jobs::{self, AttemptEnd, ClaimedJob, Ended};
 use futures::FutureExt;
@@ -41,7 +42,7 @@ enum Verdict {
 
 /// Answers the outcome's name.
 async fn attempt(shared: &Shared, job: ClaimedJob, held: &Arc<Held>) -> &'static str {
-    let cx = JobContext::new(job, shared.database.clone(), Arc::clone(held));
+    let cx = JobContext::new(job, shared.database.clone(), Arc::clone(held), shared.completer.clone());
     let verdict = run(shared, &cx, held).await;
     let job = cx.job();
     match verdict {
@@ -53,9 +54,9 @@ async fn attempt(shared: &Shared, job: ClaimedJob, held: &Arc<Held>) -> &'static
             tracing::warn!(attempt = job.attempt, "job released: the worker stops and the job did not");
             "released"
         }
-        Verdict::Error(JobError::Stale) => stale(job),
+        Verdict::Error(JobError::Stale) => stale(shared, job).await,
         Verdict::Error(error) => match held.stopped() {
-            Some(Stop::Lost) => stale(job),
+            Some(Stop::Lost) => stale(shared, job).await,
             // Whatever it says, it was we who stopped it. Only a final failure stands.
             Some(Stop::Draining) if !matches!(error, JobError::Fail { .. }) => release(shared, job).await,
             _ => record(shared, job, error).await,
@@ -79,6 +80,7 @@ async fn run(shared: &Shared, cx: &JobContext, held: &Held) -> Verdict {
         // The claim asks for known kinds only, so this is a fault of ours, not of the job.
         return Verdict::Error(JobError::retry("unknown_kind", format!("no handler for kind {}", job.kind)));
     };
+    fail_point!("run.started");
     let handler = AssertUnwindSafe(handler.run(cx)).catch_unwind();
     let ended = tokio::select! {
         ended = tokio::time::timeout(job.timeout, handler) => ended,
@@ -97,12 +99,21 @@ async fn run(shared: &Shared, cx: &JobContext, held: &Held) -> Verdict {
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("the handler panicked").chars().take(500).collect()
 }
 
-fn stale(job: &ClaimedJob) -> &'static str {
+async fn stale(shared: &Shared, job: &ClaimedJob) -> &'static str {
+    match jobs::note_refusal(&shared.database, job, shared.identity.id).await {
+        Ok(false) => {
+            tracing::info!(attempt = job.attempt, "job completed; the answer to its commit had been lost");
+            return "completed";
+        }
+        Ok(true) => {}
+        // A record for people; the fence itself has held.
+        Err(error) => tracing::debug!(error = %chain(&error), "the refusal was not noted"),
+    }
     metrics::counter!("carrel_jobs_stale_total", "kind" => job.kind.clone(), "queue" => job.queue.as_str())
         .increment(1);
     tracing::warn!(attempt = job.attempt, "job execution discarded: its claim was lost");
@@ -132,7 +143,7 @@ async fn record(shared: &Shared, job: &ClaimedJob, error: JobError) -> &'static 
         }
     };
     let outcome = match (&ended, &end) {
-        (Ended::Stale, _) => return stale(job),
+        (Ended::Stale, _) => return stale(shared, job).await,
         (Ended::Waits, AttemptEnd::Snooze(_)) => "snoozed",
         (Ended::Waits, _) => "retryable",
         (Ended::Final(state), _) => state.as_str(),

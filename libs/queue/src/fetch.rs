@@ -3,6 +3,7 @@
 use crate::backend::{Delivery, Inbox};
 use crate::carrier::{Carrier, Look};
 use crate::error::chain;
+use crate::failpoints::fail_point;
 use crate::worker::Shared;
 use carrel_domain::JobId;
 use carrel_domain::job::QueueName;
@@ -24,6 +25,11 @@ const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
 const EMPTY_PATIENCE: Duration = Duration::from_millis(300);
 /// How often to look at a list that has ids.
 const FILLED_PAUSE: Duration = Duration::from_secs(1);
+/// How soon to look again when a neighbour was filling the list.
+const NEIGHBOUR_PAUSE: Duration = Duration::from_millis(20);
+/// How long to gather free slots while more is due than can be taken: one claim of many jobs costs hardly more than one of
+/// one.
+const GATHER: Duration = Duration::from_millis(3);
 /// How often to look whether an absent Redis is back.
 const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -40,6 +46,8 @@ pub(crate) struct Lane {
     pump: Notify,
     /// The last dispatch filled its window, so PostgreSQL may have more.
     more: AtomicBool,
+    /// The last claim took all that it could, so more may be due.
+    pressed: AtomicBool,
     /// About how many ids are left in Redis; neighbours take some too.
     stock: AtomicUsize,
 }
@@ -55,6 +63,7 @@ impl Lane {
             wake: Notify::new(),
             pump: Notify::new(),
             more: AtomicBool::new(false),
+            pressed: AtomicBool::new(false),
             stock: AtomicUsize::new(0),
         }
     }
@@ -63,6 +72,22 @@ impl Lane {
     pub(crate) fn announce(&self) {
         self.wake.notify_one();
         self.pump.notify_one();
+    }
+
+    /// Adds the other free slots; while more is due than can be taken, waits a moment for half of all.
+    async fn gather(&self, slots: &mut OwnedSemaphorePermit) {
+        let missing = (self.concurrency / 2).saturating_sub(slots.num_permits() + self.slots.available_permits());
+        if missing > 0 && self.pressed.load(Ordering::Relaxed) {
+            let wanted = u32::try_from(missing + self.slots.available_permits()).unwrap_or(u32::MAX);
+            let freed = tokio::time::timeout(GATHER, Arc::clone(&self.slots).acquire_many_owned(wanted)).await;
+            if let Ok(Ok(freed)) = freed {
+                slots.merge(freed);
+            }
+        }
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
+        if let Ok(more) = Arc::clone(&self.slots).try_acquire_many_owned(free) {
+            slots.merge(more);
+        }
     }
 
     /// Takes `popped` ids off the stock and answers whether it wants to be filled up.
@@ -87,10 +112,7 @@ pub(crate) async fn fetch(shared: &Arc<Shared>, lane: &Lane, stop: &Cancellation
             slot = Arc::clone(&lane.slots).acquire_owned() => slot,
         };
         let Ok(mut slots) = slot else { break };
-        let free = u32::try_from(lane.slots.available_permits()).unwrap_or(u32::MAX);
-        if let Ok(more) = Arc::clone(&lane.slots).try_acquire_many_owned(free) {
-            slots.merge(more);
-        }
+        lane.gather(&mut slots).await;
         match &shared.carrier {
             Some(carrier) if shared.vitals.redis.load(Ordering::Relaxed) => {
                 let popped = tokio::select! {
@@ -99,11 +121,15 @@ pub(crate) async fn fetch(shared: &Arc<Shared>, lane: &Lane, stop: &Cancellation
                 };
                 match popped {
                     Ok(popped) => {
-                        let hungry = popped.ids.len() < slots.num_permits();
-                        if popped.nudged || lane.runs_low(popped.ids.len(), hungry) {
+                        if !popped.is_empty() {
+                            fail_point!("fetch.popped");
+                        }
+                        let hungry = popped.len() < slots.num_permits();
+                        lane.pressed.store(!hungry, Ordering::Relaxed);
+                        if lane.runs_low(popped.len(), hungry) {
                             lane.pump.notify_one();
                         }
-                        claim_popped(shared, lane, slots, &popped.ids, stop).await;
+                        claim_popped(shared, lane, slots, &popped, stop).await;
                     }
                     // From now on PostgreSQL is asked itself; the pump finds out when Redis is back.
                     Err(error) => shared.redis_is(false, Some(&error)),
@@ -134,7 +160,9 @@ async fn claim_due(
     pauses: &mut Pauses,
     stop: &CancellationToken,
 ) {
-    let claimed = jobs::claim_next(&shared.database, &shared.identity, lane.queue, slots.num_permits()).await;
+    let wanted = slots.num_permits();
+    let claimed = jobs::claim_next(&shared.database, &shared.identity, lane.queue, wanted).await;
+    lane.pressed.store(claimed.as_ref().is_ok_and(|claimed| claimed.len() == wanted), Ordering::Relaxed);
     match claimed {
         Ok(claimed) if !claimed.is_empty() => {
             *pauses = Pauses::default();
@@ -211,6 +239,9 @@ fn failed(failing: &mut Option<Duration>, lane: &Lane, error: &StorageError) -> 
 }
 
 fn deliver(shared: &Arc<Shared>, lane: &Lane, mut slots: OwnedSemaphorePermit, claimed: Vec<ClaimedJob>) {
+    if !claimed.is_empty() {
+        fail_point!("fetch.claimed");
+    }
     let mut deliveries = Vec::with_capacity(claimed.len());
     for job in claimed {
         let hold = shared.claims.hold(job.id, job.claim, job.timeout);
@@ -280,14 +311,18 @@ async fn pump_once(shared: &Shared, carrier: &Carrier, lane: &Lane) -> Result<Du
         Look { .. } => DELIVERY_PATIENCE,
     };
     let room = window.saturating_sub(look.waiting).max(1);
-    let ids = jobs::dispatch(&shared.database, &shared.identity, lane.queue, room, patience).await?;
+    let Some(ids) = jobs::dispatch(&shared.database, &shared.identity, lane.queue, room, patience).await? else {
+        return Ok(NEIGHBOUR_PAUSE);
+    };
     lane.more.store(ids.len() == room, Ordering::Relaxed);
     lane.stock.store(look.waiting + ids.len(), Ordering::Relaxed);
     if !ids.is_empty() {
+        fail_point!("pump.dispatched");
         carrier.push(lane.queue, &ids).await?;
+        fail_point!("pump.pushed");
     }
     if look.forgot {
-        carrier.remember(lane.queue).await?;
+        carrier.remember(lane.queue, &look).await?;
     }
     if !ids.is_empty() {
         return Ok(EMPTY_PATIENCE);

@@ -41,22 +41,30 @@
 //! ```
 
 mod backend;
+mod calendar;
 mod carrier;
 mod claims;
+mod completer;
 mod context;
 mod error;
 mod execute;
+mod failpoints;
 mod fetch;
 mod handler;
 mod health;
 mod keeper;
+mod link;
+mod outbox;
 mod sweeper;
 mod worker;
 
-pub use carrel_storage::jobs::ClaimedJob;
-pub use carrier::{Nudge, RedisOptions};
+pub use carrel_storage::jobs::{ClaimedEffect, ClaimedJob};
 pub use context::{Completed, JobContext};
 pub use error::{JobError, QueueError};
+#[cfg(feature = "failpoints")]
+pub use failpoints::FAIL_POINTS;
 pub use handler::Handler;
 pub use health::{WorkerHealth, WorkerReport};
+pub use link::RedisOptions;
+pub use outbox::{EffectError, EffectSender};
 pub use worker::{SpanHook, Transport, Worker, WorkerBuilder};

@@ -1,26 +1,30 @@
 //! A worker: builds it, runs it, drains it.
 
 use crate::backend::{Delivery, JobSource};
-use crate::carrier::{Carrier, RedisOptions};
+use crate::carrier::Carrier;
 use crate::claims::{Claims, Stop};
+use crate::completer::{self, Completer, Endings};
 use crate::error::{QueueError, chain};
 use crate::execute::execute;
 use crate::fetch::{self, Lane};
 use crate::handler::{Handler, Handlers};
 use crate::health::{Vitals, WorkerHealth};
-use crate::{keeper, sweeper};
+use crate::link::RedisOptions;
+use crate::outbox::{EffectSender, Senders};
+use crate::{calendar, keeper, outbox, sweeper};
 use apalis::layers::WorkerBuilderExt;
 use apalis_core::monitor::Monitor;
 use apalis_core::worker::builder::WorkerBuilder as ApalisBuilder;
 use apalis_core::worker::ext::parallelize::ParallelizeExt;
 use carrel_domain::WorkerId;
-use carrel_domain::job::{JobKind, QueueName};
+use carrel_domain::job::{EffectKind, JobKind, QueueName, Schedule};
 use carrel_storage::Database;
 use carrel_storage::jobs::{self, ClaimedJob};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -63,6 +67,13 @@ pub(crate) struct Shared {
     pub(crate) poll: Duration,
     pub(crate) unservable_after: Duration,
     pub(crate) keep_finished: Duration,
+    pub(crate) completer: Completer,
+    pub(crate) senders: Senders,
+    pub(crate) effects_at_once: usize,
+    pub(crate) drain: Duration,
+    /// There may be effects to send.
+    pub(crate) effects: Notify,
+    pub(crate) schedules: Vec<Schedule>,
 }
 
 impl Shared {
@@ -90,6 +101,7 @@ impl Shared {
         for lane in &self.lanes {
             lane.announce();
         }
+        self.effects.notify_one();
     }
 }
 
@@ -98,7 +110,10 @@ pub struct WorkerBuilder {
     database: Database,
     id: WorkerId,
     handlers: Handlers,
-    duplicate: Option<&'static str>,
+    duplicate: Option<QueueError>,
+    senders: Senders,
+    effects_at_once: usize,
+    schedules: Vec<Schedule>,
     queues: BTreeMap<QueueName, usize>,
     transport: Transport,
     lease: Duration,
@@ -121,6 +136,9 @@ impl WorkerBuilder {
             id,
             handlers: Handlers::default(),
             duplicate: None,
+            senders: Senders::default(),
+            effects_at_once: 4,
+            schedules: Vec::new(),
             queues: BTreeMap::new(),
             transport: Transport::Postgres,
             lease: Duration::from_secs(30),
@@ -138,8 +156,29 @@ impl WorkerBuilder {
     /// Runs jobs of kind `K` with `handler`.
     pub fn register<K: JobKind>(mut self, handler: impl Handler<K>) -> Self {
         if !self.handlers.add::<K>(handler) {
-            self.duplicate = Some(K::KIND);
+            self.duplicate = Some(QueueError::DuplicateKind(K::KIND));
         }
+        self
+    }
+
+    /// Sends effects of kind `E` with `sender`.
+    pub fn sender<E: EffectKind>(mut self, sender: impl EffectSender<E>) -> Self {
+        if !self.senders.add::<E>(sender) {
+            self.duplicate = Some(QueueError::DuplicateEffect(E::KIND));
+        }
+        self
+    }
+
+    /// How many effects are sent at once.
+    pub fn effects_at_once(mut self, effects: usize) -> Self {
+        self.effects_at_once = effects.max(1);
+        self
+    }
+
+    /// Keeps this schedule in every workspace. Any worker fires its ticks; which of them runs the jobs is decided by the
+    /// queues.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedules.push(schedule);
         self
     }
 
@@ -206,8 +245,11 @@ impl WorkerBuilder {
 
     /// Checks the set-up. Needs a running tokio runtime when the transport is Redis.
     pub fn build(self) -> Result<Worker, QueueError> {
-        if let Some(kind) = self.duplicate {
-            return Err(QueueError::DuplicateKind(kind));
+        if let Some(duplicate) = self.duplicate {
+            return Err(duplicate);
+        }
+        for schedule in &self.schedules {
+            calendar::check(schedule)?;
         }
         if self.queues.is_empty() {
             return Err(QueueError::NoQueue);
@@ -218,12 +260,13 @@ impl WorkerBuilder {
         let queues: Vec<QueueName> = self.queues.keys().copied().collect();
         let carrier = match self.transport {
             Transport::Postgres => None,
-            Transport::Redis(options) => Some(Carrier::new(options, &queues)?),
+            Transport::Redis(options) => Some(Carrier::new(&options, &queues)?),
         };
         let identity = jobs::Worker { id: self.id, kinds: self.handlers.versions(), lease: self.lease };
         let vitals = Arc::new(Vitals::new(self.lease, carrier.is_some()));
         let lanes =
             self.queues.into_iter().map(|(queue, concurrency)| Arc::new(Lane::new(queue, concurrency))).collect();
+        let (completer, endings) = completer::channel();
         let shared = Arc::new(Shared {
             database: self.database,
             identity,
@@ -237,16 +280,22 @@ impl WorkerBuilder {
             poll: self.poll,
             unservable_after: self.unservable_after,
             keep_finished: self.keep_finished,
+            completer,
+            senders: self.senders,
+            effects_at_once: self.effects_at_once,
+            effects: Notify::new(),
+            drain: self.drain,
+            schedules: self.schedules,
         });
-        Ok(Worker { shared, queues, drain: self.drain, host: self.host, version: self.version })
+        Ok(Worker { shared, endings: Some(endings), queues, host: self.host, version: self.version })
     }
 }
 
 /// Runs the jobs of some queues.
 pub struct Worker {
     shared: Arc<Shared>,
+    endings: Option<Endings>,
     queues: Vec<QueueName>,
-    drain: Duration,
     host: String,
     version: String,
 }
@@ -259,12 +308,22 @@ impl Worker {
 
     /// Works until `shutdown`, then drains: takes no more, gives back what has not started, lets running jobs end, asks
     /// them to stop after half the drain time, and gives back the rest when it is over.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), QueueError> {
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), QueueError> {
+        let endings = self.endings.take();
         let shared = &self.shared;
         let stop_services = CancellationToken::new();
         let keeper = keeper::start(Arc::clone(shared), stop_services.clone()).map_err(QueueError::Keeper)?;
         let services = TaskTracker::new();
         self.start_services(&services, &shutdown, &stop_services);
+        let (completing, token) = (Arc::clone(shared), stop_services.clone());
+        services.spawn(async move {
+            let Some(endings) = endings else { return };
+            tokio::select! {
+                () = completer::run(&completing, endings) => {}
+                // No handler is left that could hand in anything.
+                () = token.cancelled() => {}
+            }
+        });
 
         let drained = CancellationToken::new();
         let over = drained.clone();
@@ -310,6 +369,10 @@ impl Worker {
                 }
             });
         }
+        let (sending, token) = (Arc::clone(shared), shutdown.clone());
+        services.spawn(async move { outbox::dispatch(&sending, &token).await });
+        let (calendar, token) = (Arc::clone(shared), shutdown.clone());
+        services.spawn(async move { calendar::keep(&calendar, &token).await });
         let (listener, token) = (Arc::clone(shared), stop.clone());
         services.spawn(async move { sweeper::listen(&listener, &token).await });
         let (sweeper, token) = (Arc::clone(shared), stop.clone());
@@ -344,15 +407,15 @@ impl Worker {
     async fn drain(&self) {
         let shared = &self.shared;
         shared.vitals.draining.store(true, Ordering::Relaxed);
-        tracing::info!(running = shared.claims.all().len(), grace_s = self.drain.as_secs_f64(), "the worker stops");
+        tracing::info!(running = shared.claims.all().len(), grace_s = shared.drain.as_secs_f64(), "the worker stops");
         if let Err(error) =
             jobs::register(&shared.database, &shared.identity, &self.host, &self.version, &self.queues, true).await
         {
             tracing::debug!(error = %chain(&error), "the worker was not marked as draining");
         }
-        tokio::time::sleep(self.drain / 2).await;
+        tokio::time::sleep(shared.drain / 2).await;
         shared.claims.stop_all(Stop::Draining);
-        tokio::time::sleep(self.drain / 2).await;
+        tokio::time::sleep(shared.drain / 2).await;
         let left = shared.claims.all();
         let claims: Vec<_> = left.iter().map(|held| (held.id, held.claim)).collect();
         if let Err(error) = jobs::give_back(&shared.database, &claims).await {

@@ -91,6 +91,7 @@ pub(crate) fn routes() -> (OpenApiRouter<App>, OpenApiRouter<App>, OpenApiRouter
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::retry_dead))
         .routes(routes!(jobs::cancel));
     let uploads = OpenApiRouter::new().routes(routes!(documents::upload, documents::list));
     let streams = OpenApiRouter::new().routes(routes!(versions::original)).routes(routes!(research::events));

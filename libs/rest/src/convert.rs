@@ -1,18 +1,19 @@
 //! From what operations answer to what the wire carries.
 
 use crate::problem::{INVALID_VALUE, Problem};
-use carrel_domain::Language;
 use carrel_domain::archive::{Collection, Document, DocumentVersion, VersionState};
 use carrel_domain::research::{Citation, Claim, Run, RunState};
 use carrel_domain::search::{Filter, SearchMode};
+use carrel_domain::{JobId, Language};
 use carrel_operations::{Listing, RunView, SearchAnswer, Uploaded};
 use carrel_storage::documents::Received;
 use carrel_storage::jobs::{Attempt, AttemptOutcome, Explanation, Job, JobFailure, Wait};
 use carrel_wire::{
     AttemptBody, CitationBody, ClaimBody, CollectionBody, DocumentBody, FailureBody, FilterBody, HitBody, JobBody,
-    JobPageBody, ModeBody, Page, PassageBody, ProgressBody, RunBody, RunPageBody, ScoresBody, SearchAnswerBody,
-    SearchedBody, SnippetBody, StepBody, UploadBody, UploadOutcome, VersionBody, WaitBody,
+    JobPageBody, ModeBody, Page, PassageBody, ProgressBody, RetriedBody, RetriesBody, RunBody, RunPageBody, ScoresBody,
+    SearchAnswerBody, SearchedBody, SnippetBody, StepBody, UploadBody, UploadOutcome, VersionBody, WaitBody,
 };
+use chrono::{DateTime, Utc};
 
 pub(crate) fn fifty() -> u32 {
     50
@@ -239,21 +240,39 @@ pub(crate) fn job(job: Job) -> JobBody {
         last_error: job.last_error.map(failure),
         parent_id: job.parent,
         replay_of: job.replay_of,
+        unique_key: job.unique_key,
+        limit_key: job.limit_key,
+        cancel_requested_at: job.cancel_requested_at,
         created_at: job.created_at,
         started_at: job.started_at,
         finished_at: job.finished_at,
     }
 }
 
+/// Each dead letter with the job that now stands for it.
+pub(crate) fn retries(retried: Vec<(JobId, JobId)>) -> RetriesBody {
+    let jobs = retried.into_iter().map(|(dead_letter_id, job_id)| RetriedBody { dead_letter_id, job_id });
+    RetriesBody { jobs: jobs.collect() }
+}
+
 pub(crate) fn job_page(explanation: Explanation) -> JobPageBody {
+    let ended = explanation.attempts.iter().filter_map(|attempt| attempt.ended_at).max();
+    let idle_since = ended.unwrap_or(explanation.job.created_at);
+    let due_since = idle_since.max(explanation.job.run_at);
     JobPageBody {
         job: job(explanation.job),
-        waits: explanation.waits.into_iter().map(wait).collect(),
+        waits: explanation.waits.into_iter().map(|reason| wait(reason, idle_since, due_since)).collect(),
         attempts: explanation.attempts.into_iter().map(attempt).collect(),
     }
 }
 
-fn wait(wait: Wait) -> WaitBody {
+/// `idle_since` is when the last attempt ended or the job was made, `due_since` when it could first have started then.
+fn wait(wait: Wait, idle_since: DateTime<Utc>, due_since: DateTime<Utc>) -> WaitBody {
+    let since = match &wait {
+        Wait::Needs(_) | Wait::Until(_) => idle_since,
+        Wait::QueuePaused { since, .. } | Wait::RunningOn { since, .. } | Wait::CancelRequested(since) => *since,
+        Wait::Limit { .. } | Wait::NoWorkerForQueue | Wait::NoWorkerForKind | Wait::InLine { .. } => due_since,
+    };
     let (reason, message) = match wait {
         Wait::Needs(jobs) => {
             let list: Vec<String> = jobs.iter().map(|(id, kind, state)| format!("{kind} {id} ({state})")).collect();
@@ -276,14 +295,16 @@ fn wait(wait: Wait) -> WaitBody {
         Wait::InLine { ahead } => {
             ("in_line", format!("It can start as soon as a worker is free; {ahead} stand before it."))
         }
-        Wait::RunningOn { worker, host, since, .. } => {
+        Wait::RunningOn { worker, host, since, lease_until } => {
             let worker = worker.map_or_else(|| "a worker".to_owned(), |id| format!("worker {id}"));
             let host = host.map(|host| format!(" on {host}")).unwrap_or_default();
-            ("running_on", format!("It runs on {worker}{host} since {}.", since.to_rfc3339()))
+            let until = lease_until.map(|until| format!("; held until {} unless renewed", until.to_rfc3339()));
+            let until = until.unwrap_or_default();
+            ("running_on", format!("It runs on {worker}{host} since {}{until}.", since.to_rfc3339()))
         }
         Wait::CancelRequested(at) => ("cancel_requested", format!("It was told to stop at {}.", at.to_rfc3339())),
     };
-    WaitBody { reason: reason.to_owned(), message }
+    WaitBody { reason: reason.to_owned(), message, since: Some(since) }
 }
 
 fn attempt(attempt: Attempt) -> AttemptBody {
@@ -299,6 +320,7 @@ fn attempt(attempt: Attempt) -> AttemptBody {
     };
     AttemptBody {
         number: attempt.number,
+        worker_id: attempt.worker,
         started_at: attempt.started_at,
         ended_at: attempt.ended_at,
         outcome: outcome.to_owned(),

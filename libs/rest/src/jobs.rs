@@ -11,7 +11,7 @@ use axum::response::Response;
 use carrel_domain::JobId;
 use carrel_domain::job::JobState;
 use carrel_storage::jobs::JobFilter;
-use carrel_wire::{JobBody, JobPageBody, Page, ProblemBody, RetryBody};
+use carrel_wire::{JobBody, JobPageBody, Page, ProblemBody, RetriesBody, RetryBody};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -122,6 +122,37 @@ pub(crate) async fn retry(
     let key = idempotency::key(&context, &headers, &[b"retry", id.0.as_bytes()])?;
     let write = |job: &JobId| idempotency::reply(StatusCode::ACCEPTED, RetryBody { job_id: *job });
     let answer = app.operations.retry_job(&context, id, idempotency::once(key.as_ref(), &write)).await?;
+    Ok(idempotency::send(answer, &write))
+}
+
+/// Which dead letters.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeadQuery {
+    /// Only dead letters of this kind, for example `document.extract`.
+    kind: Option<String>,
+}
+
+/// Run dead letters again, all or those of a kind.
+///
+/// Replays up to 500, oldest first, each as a new job. What was replayed before is left out, so repeat the request until
+/// it answers none.
+#[utoipa::path(post, path = "/api/v1/jobs/retry", operation_id = "retry_dead_jobs", tag = "Jobs", security(("oauth2" = ["jobs:write"])),
+    params(DeadQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key repeats the reply.")),
+    responses((status = 202, body = RetriesBody, description = "The jobs to watch.")))]
+pub(crate) async fn retry_dead(
+    State(app): State<App>,
+    Caller(context): Caller,
+    Query(query): Query<DeadQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let kind = query.kind.as_deref();
+    let key = idempotency::key(&context, &headers, &[b"retry_dead", kind.unwrap_or_default().as_bytes()])?;
+    let write =
+        |retried: &Vec<_>| idempotency::reply(StatusCode::ACCEPTED, convert::retries(retried.clone()));
+    let answer = app.operations.retry_dead_jobs(&context, kind, idempotency::once(key.as_ref(), &write)).await?;
     Ok(idempotency::send(answer, &write))
 }
 

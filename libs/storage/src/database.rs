@@ -55,7 +55,12 @@ impl Database {
         // One round trip for both; a UUID's text cannot end the literal.
         let statement = format!("begin; set local carrel.workspace = '{workspace}'");
         let inner = self.app.begin_with(AssertSqlSafe(statement)).await?;
-        Ok(Transaction { inner, workspace })
+        Ok(Transaction {
+            inner,
+            workspace,
+            #[cfg(feature = "failpoints")]
+            enqueued: false,
+        })
     }
 
     /// The pool of the job machinery.
@@ -137,6 +142,8 @@ fn pool(options: &DatabaseOptions, role: &str, size: u32) -> Result<PgPool, Stor
 pub struct Transaction {
     inner: sqlx::Transaction<'static, Postgres>,
     workspace: WorkspaceId,
+    #[cfg(feature = "failpoints")]
+    enqueued: bool,
 }
 
 impl Transaction {
@@ -148,6 +155,10 @@ impl Transaction {
     /// Makes everything since [`Database::begin`] permanent.
     pub async fn commit(self) -> Result<(), StorageError> {
         self.inner.commit().await?;
+        #[cfg(feature = "failpoints")]
+        if self.enqueued {
+            crate::failpoints::enqueue_committed();
+        }
         Ok(())
     }
 
@@ -155,6 +166,12 @@ impl Transaction {
     pub async fn rollback(self) -> Result<(), StorageError> {
         self.inner.rollback().await?;
         Ok(())
+    }
+
+    /// Remembers that jobs were enqueued, for the fail point after the commit.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn has_enqueued(&mut self) {
+        self.enqueued = true;
     }
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {

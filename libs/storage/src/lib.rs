@@ -19,6 +19,8 @@ pub mod collections;
 mod database;
 pub mod documents;
 mod error;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 pub mod index;
 pub mod jobs;
 pub mod originals;

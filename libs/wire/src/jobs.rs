@@ -1,7 +1,7 @@
 //! Jobs.
 
 use crate::FailureBody;
-use carrel_domain::JobId;
+use carrel_domain::{JobId, WorkerId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,6 +47,15 @@ pub struct JobBody {
     #[schema(value_type = Option<Uuid>)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub replay_of: Option<JobId>,
+    /// Bound to one unfinished job per kind and key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unique_key: Option<String>,
+    /// Shares a limit on how many run at once.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit_key: Option<String>,
+    /// When someone asked to cancel it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cancel_requested_at: Option<DateTime<Utc>>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When its last attempt began.
@@ -89,6 +98,9 @@ pub struct WaitBody {
     pub reason: String,
     /// In a sentence.
     pub message: String,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// One attempt of a job.
@@ -101,6 +113,10 @@ pub struct AttemptBody {
     /// Its end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended_at: Option<DateTime<Utc>>,
+    /// The start of the worker process that ran it.
+    #[schema(value_type = Option<Uuid>)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub worker_id: Option<WorkerId>,
     /// `running`, `completed`, `failed`, `discarded`, `snoozed`, `released`, `cancelled` or `crashed`.
     pub outcome: String,
     /// Why it did not succeed.
@@ -114,4 +130,22 @@ pub struct RetryBody {
     /// Its id.
     #[schema(value_type = Uuid)]
     pub job_id: JobId,
+}
+
+/// A dead letter and the job that now stands for it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RetriedBody {
+    /// The job that had given up.
+    #[schema(value_type = Uuid)]
+    pub dead_letter_id: JobId,
+    /// The job that tries it again.
+    #[schema(value_type = Uuid)]
+    pub job_id: JobId,
+}
+
+/// Dead letters that run again.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RetriesBody {
+    /// At most 500, oldest first; empty when none is left that was not replayed before.
+    pub jobs: Vec<RetriedBody>,
 }

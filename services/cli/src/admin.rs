@@ -1,5 +1,6 @@
 //! `carrel admin`
 
+use crate::admin_jobs::AdminJobs;
 use crate::credentials::write_private;
 use crate::output;
 use anyhow::{Context, Result, bail};
@@ -30,6 +31,9 @@ pub(crate) enum Admin {
     /// OAuth clients.
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Jobs of every workspace: the audit, queues, limits.
+    #[command(subcommand)]
+    Jobs(AdminJobs),
     /// Make a private key that signs access tokens (ES256, PKCS #8 PEM).
     Key {
         /// Where to write it; standard output when not given.
@@ -84,6 +88,7 @@ impl Admin {
                 command.run(&owner(settings).await?, settings, json).await?;
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Jobs(command) => command.run(settings, json).await,
             Self::Key { out } => {
                 let key = TokenIssuer::generate_key();
                 match out {

@@ -4,6 +4,7 @@
 
 mod add;
 mod admin;
+mod admin_jobs;
 mod ask;
 mod baseline;
 mod commands;

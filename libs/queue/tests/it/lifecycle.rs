@@ -222,18 +222,19 @@ async fn a_replay_sets_up_again_what_fell() {
     for _ in 0..2 {
         let mut tx = bench.database.begin(bench.workspace).await.unwrap();
         let other = JobId(Uuid::now_v7());
-        let asked = if bench.number("select count(*) from carrel.job").await == 5 { replay } else { other };
+        let asked = if bench.number("select count(*) from carrel.job_all").await == 5 { replay } else { other };
         let retried = jobs::retry(&mut tx, broken.id, asked, &Actor::Operator).await.unwrap();
         assert_eq!(retried, Some(Retried::Replayed(replay)), "asked twice, it is one replay");
         tx.commit().await.unwrap();
     }
     until("the end of the chain has completed", async || {
-        let done =
-            bench.number("select count(*) from carrel.job where replay_of is not null and state = 'completed'").await;
+        let done = bench
+            .number("select count(*) from carrel.job_all where replay_of is not null and state = 'completed'")
+            .await;
         (done == 4).then_some(())
     })
     .await;
-    assert_eq!(bench.number("select count(*) from carrel.job").await, 9);
+    assert_eq!(bench.number("select count(*) from carrel.job_all").await, 9);
     assert_eq!(probe.runs(fine.id), 1, "what had completed is not run again");
     bench.finish().await;
 }
@@ -244,7 +245,7 @@ async fn a_rolled_back_transaction_leaves_no_job() {
     let mut tx = bench.database.begin(bench.workspace).await.unwrap();
     jobs::enqueue(&mut tx, &[Act::Complete.spec()], &Actor::Operator).await.unwrap();
     tx.rollback().await.unwrap();
-    assert_eq!(bench.number("select count(*) from carrel.job").await, 0);
+    assert_eq!(bench.number("select count(*) from carrel.job_all").await, 0);
     bench.finish().await;
 }
 
@@ -321,5 +322,57 @@ async fn old_jobs_are_deleted_with_their_attempts() {
     })
     .await;
     assert_eq!(bench.number("select count(*) from carrel.job_attempt").await, 0);
+    bench.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_replayed_by_kind_once() {
+    let bench = Bench::new(Carry::Postgres).await;
+    let probe = Probe::new();
+    bench.run(bench.builder(&probe).unservable_after(Duration::ZERO));
+    let mut unknown = Act::Complete.spec();
+    unknown.kind = "probe.unknown";
+    let specs = [Act::GiveUpOnce.spec(), Act::GiveUpOnce.spec(), unknown];
+    let ids = bench.enqueue(&specs).await;
+    for id in &ids {
+        bench.until_state(*id, JobState::Discarded).await;
+    }
+    // One of them has left the table that workers read.
+    sqlx::query("update carrel.job set finished_at = now() - interval '2 hours' where id = $1")
+        .bind(ids[0].0)
+        .execute(&bench.owner)
+        .await
+        .unwrap();
+    jobs::archive(&bench.database, Duration::from_hours(1)).await.unwrap();
+    assert_eq!(bench.number("select count(*) from carrel.job_history where state = 'discarded'").await, 1);
+    for expected in [2, 0] {
+        let mut tx = bench.database.begin(bench.workspace).await.unwrap();
+        let new_id = || JobId(Uuid::now_v7());
+        let replayed = jobs::replay_dead(&mut tx, Some(Act::KIND), 10, &Actor::Operator, new_id).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(replayed.len(), expected);
+        for (_, replay) in replayed {
+            bench.until_state(replay, JobState::Completed).await;
+        }
+    }
+    bench.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_without_effects_complete_in_batches() {
+    let bench = Bench::new(Carry::Postgres).await;
+    let probe = Probe::new();
+    let mut specs: Vec<JobSpec> = (0..300).map(|_| Act::Finish.spec()).collect();
+    let mut after = Act::Finish.spec();
+    after.needs = specs.iter().map(|spec| spec.id).collect();
+    specs.push(after.clone());
+    bench.enqueue(&specs).await;
+    for _ in 0..2 {
+        bench.run(bench.builder(&probe).queues([(QueueName::Ingest, 16)]));
+    }
+    bench.until_state(after.id, JobState::Completed).await;
+    assert_eq!(probe.total_runs(), 301);
+    assert_eq!(bench.number("select count(*) from carrel.job").await, 0, "completed jobs have left");
+    assert_eq!(bench.number("select count(*) from carrel.job_history where result ->> 'run' = '1'").await, 301);
     bench.finish().await;
 }

@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 #![expect(clippy::disallowed_methods, reason = "tests make their own ids and look at the real clock")]
 
+mod calendar;
 mod drain;
+mod effects;
 mod faults;
 mod lifecycle;
+mod model;
 mod order;
+mod sentinel;
 mod support;
 mod wall;

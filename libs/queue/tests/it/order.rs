@@ -103,10 +103,11 @@ async fn limit_key_bounds_what_runs(carry: Carry) {
     bench.until_state(free, JobState::Completed).await;
     let mut most = 0;
     until("all completed", async || {
-        most = most
-            .max(bench.number("select count(*) from carrel.job where state = 'running' and limit_key = 'model'").await);
+        most = most.max(
+            bench.number("select count(*) from carrel.job_all where state = 'running' and limit_key = 'model'").await,
+        );
         probe.gate.notify_one();
-        let left = bench.number("select count(*) from carrel.job where state <> 'completed'").await;
+        let left = bench.number("select count(*) from carrel.job_all where state <> 'completed'").await;
         (left == 0).then_some(())
     })
     .await;
@@ -126,7 +127,7 @@ async fn many_jobs_complete_exactly_once(carry: Carry) {
         bench.run(bench.builder(&probe).queues([(QueueName::Ingest, 16)]));
     }
     until("all completed", async || {
-        let left = bench.number("select count(*) from carrel.job where state <> 'completed'").await;
+        let left = bench.number("select count(*) from carrel.job_all where state <> 'completed'").await;
         (left == 0).then_some(())
     })
     .await;
@@ -137,7 +138,7 @@ async fn many_jobs_complete_exactly_once(carry: Carry) {
         bench.number("select count(distinct subject) from carrel.audit_entry where action = 'probe.act'").await,
         2000
     );
-    assert_eq!(bench.number("select count(*) from carrel.job where attempt <> 1").await, 0);
+    assert_eq!(bench.number("select count(*) from carrel.job_all where attempt <> 1").await, 0);
     bench.finish().await;
 }
 

@@ -69,10 +69,7 @@ impl Bench {
         clone_template(&maintenance, &name).await;
         let base = maintenance.clone().database(&name);
         let owner = PgPoolOptions::new().max_connections(4).connect_with(base.clone()).await.unwrap();
-        let mut options = DatabaseOptions::new(url_of(&required("CARREL_TEST_DATABASE_URL"), &name));
-        options.pool_size = 16;
-        options.queue_pool_size = 8;
-        let database = Database::connect_lazy(&options).unwrap();
+        let database = connect(&name);
         let bench = Self {
             database,
             owner,
@@ -107,8 +104,17 @@ impl Bench {
         }
     }
 
+    /// Other connections to the same database, for another runtime.
+    pub(crate) fn connect(&self) -> Database {
+        connect(&self.name)
+    }
+
     pub(crate) fn builder(&self, probe: &Arc<Probe>) -> WorkerBuilder {
-        WorkerBuilder::new(self.database.clone(), WorkerId(Uuid::now_v7()))
+        self.builder_over(self.database.clone(), probe)
+    }
+
+    pub(crate) fn builder_over(&self, database: Database, probe: &Arc<Probe>) -> WorkerBuilder {
+        WorkerBuilder::new(database, WorkerId(Uuid::now_v7()))
             .register::<Act>(Prober(Arc::clone(probe)))
             .queues([(QueueName::Ingest, 4)])
             .transport(self.transport())
@@ -177,13 +183,23 @@ impl Bench {
         for worker in workers {
             worker.stop().await;
         }
-        let running = self.number("select count(*) from carrel.job where state = 'running'").await;
+        let running = self.number("select count(*) from carrel.job_all where state = 'running'").await;
         assert_eq!(running, 0, "no job is left running");
+        for check in jobs::audit(&self.database, Duration::from_secs(10)).await.unwrap() {
+            assert!(check.ok(), "{check:?}");
+        }
         self.database.close().await;
         self.owner.close().await;
         let mut connection = PgConnection::connect_with(&self.maintenance).await.unwrap();
         connection.execute(AssertSqlSafe(format!("drop database {} with (force)", self.name))).await.unwrap();
     }
+}
+
+fn connect(name: &str) -> Database {
+    let mut options = DatabaseOptions::new(url_of(&required("CARREL_TEST_DATABASE_URL"), name));
+    options.pool_size = 16;
+    options.queue_pool_size = 8;
+    Database::connect_lazy(&options).unwrap()
 }
 
 fn url_of(base: &str, database: &str) -> String {
@@ -247,6 +263,8 @@ pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Opt
 pub(crate) enum Act {
     /// Completes with an audit entry as its effect.
     Complete,
+    /// Completes and leaves nothing but its result.
+    Finish,
     /// Fails so many attempts, then completes.
     FailFirst(u16),
     /// Gives up at once.
@@ -263,6 +281,8 @@ pub(crate) enum Act {
     Stubborn,
     /// Never ends.
     Hang,
+    /// Keeps its thread busy for so many milliseconds, then completes.
+    Block(u64),
 }
 
 impl JobKind for Act {
@@ -335,6 +355,7 @@ impl Handler<Act> for Prober {
             Act::GiveUpOnce if matches!(self.original(cx).await, Ok(true)) => {
                 return Err(JobError::fail("hopeless", "cannot work yet"));
             }
+            Act::Finish => return cx.finish(serde_json::json!({ "run": run })).await,
             Act::Panic => panic!("the handler fell over"),
             Act::SnoozeOnce if run == 1 => return Err(JobError::Snooze(Duration::from_millis(50))),
             Act::Complete | Act::FailFirst(_) | Act::GiveUpOnce | Act::SnoozeOnce => {}
@@ -342,6 +363,12 @@ impl Handler<Act> for Prober {
                 () = self.0.gate.notified() => {}
                 () = cx.cancellation().cancelled() => return Err(JobError::Cancelled),
             },
+            Act::Block(milliseconds) => {
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(milliseconds) {
+                    std::hint::spin_loop();
+                }
+            }
             Act::Stubborn => self.0.gate.notified().await,
             Act::Hang => std::future::pending::<()>().await,
         }

@@ -4,7 +4,7 @@ use carrel_domain::{BaselineId, CitationId, ClaimId, CollectionId, DocumentId, J
 use carrel_wire::{
     AttemptBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody, DiffBody, DifferenceBody,
     DocumentBody, FilterBody, HitBody, JobBody, JobPageBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody,
-    Page, PassageBody, ProgressBody, QuestionBody, RetryBody, RunBody, RunComparisonBody, RunEventBody, RunPageBody,
+    Page, PassageBody, ProgressBody, QuestionBody, RetriedBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunEventBody, RunPageBody,
     ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody, TextBody, TokenBody,
     TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
 };
@@ -105,6 +105,7 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
         "Page_JobBody" => page(job()),
         "JobPageBody" => value(JobPageBody { job: job(), waits: vec![wait()], attempts: vec![attempt()] }),
         "RetryBody" => value(RetryBody { job_id: id(4) }),
+        "RetriesBody" => value(RetriesBody { jobs: vec![RetriedBody { dead_letter_id: id(13), job_id: id(4) }] }),
         "TokenForm" => value(json!({
             "grant_type": "client_credentials", "client_id": id::<Uuid>(9), "client_secret": "carrel_…",
             "scope": "documents:read search",
@@ -298,6 +299,9 @@ fn job() -> JobBody {
         last_error: None,
         parent_id: None,
         replay_of: None,
+        unique_key: None,
+        limit_key: None,
+        cancel_requested_at: None,
         created_at: at(10),
         started_at: Some(at(11)),
         finished_at: None,
@@ -305,11 +309,19 @@ fn job() -> JobBody {
 }
 
 fn wait() -> WaitBody {
-    WaitBody { reason: "running_on".to_owned(), message: "It runs on worker-1 since 3 seconds.".to_owned() }
+    let message = "It runs on worker-1 since 3 seconds.".to_owned();
+    WaitBody { reason: "running_on".to_owned(), message, since: Some(at(11)) }
 }
 
 fn attempt() -> AttemptBody {
-    AttemptBody { number: 1, started_at: at(11), ended_at: None, outcome: "running".to_owned(), error: None }
+    AttemptBody {
+        number: 1,
+        started_at: at(11),
+        ended_at: None,
+        worker_id: Some(id(14)),
+        outcome: "running".to_owned(),
+        error: None,
+    }
 }
 
 fn baseline() -> BaselineBody {

@@ -73,6 +73,7 @@ const ROWS: &[Row] = &[
     row("list_jobs", "jobs:read", Trail::Nothing),
     row("get_job", "jobs:read", Trail::Nothing),
     row("retry_job", "jobs:write", Trail::Entry),
+    row("retry_dead_jobs", "jobs:write", Trail::Entry),
     row("cancel_job", "jobs:write", Trail::Entry),
 ];
 

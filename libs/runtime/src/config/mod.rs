@@ -37,10 +37,11 @@ use serde::Deserialize;
 pub const BASE: &str = include_str!("../../../../config/base.yaml");
 
 /// The keys whose values are never shown; of an address, only the password is hidden.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 8] = [
     "database.url",
     "database.admin_url",
     "redis.url",
+    "redis.sentinel_password",
     "store.access_key_id",
     "store.secret_access_key",
     "auth.signing_key",

@@ -85,6 +85,12 @@ pub struct Redis {
     /// `None` where PostgreSQL carries the jobs alone.
     #[schemars(with = "Option<String>")]
     pub url: Option<SecretString>,
+    /// Authority of the servers' certificates, PEM; `None` is the machine's.
+    pub authority: Option<String>,
+    /// Login at the sentinels.
+    pub sentinel_user: Option<String>,
+    /// Login at the sentinels.
+    pub sentinel_password: Option<SecretString>,
     /// Put before every key.
     pub prefix: String,
 }
@@ -238,6 +244,10 @@ pub struct Jobs {
     pub lease_seconds: u64,
     /// Time for running jobs to end on shutdown, in seconds.
     pub drain_seconds: u64,
+    /// How long ended jobs and sent effects are kept, in days.
+    pub keep_finished_days: u64,
+    /// Effects sent at the same time.
+    pub effects_at_once: usize,
     /// Jobs at the same time per queue name.
     pub queues: BTreeMap<String, usize>,
 }
@@ -246,6 +256,11 @@ impl Jobs {
     /// [`Jobs::lease_seconds`] as a duration.
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_seconds)
+    }
+
+    /// [`Jobs::keep_finished_days`] as a duration.
+    pub fn keep_finished(&self) -> Duration {
+        Duration::from_hours(self.keep_finished_days * 24)
     }
 
     /// [`Jobs::drain_seconds`] as a duration.

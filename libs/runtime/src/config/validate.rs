@@ -56,7 +56,11 @@ impl Database {
 impl Redis {
     fn validate(&self) -> Result<(), ConfigError> {
         match &self.url {
-            Some(url) => scheme("redis.url", url.expose_secret(), &["redis", "rediss", "redis+unix", "unix"]),
+            Some(url) => scheme(
+                "redis.url",
+                url.expose_secret(),
+                &["redis", "rediss", "redis+unix", "unix", "redis+sentinel", "rediss+sentinel"],
+            ),
             None => Ok(()),
         }
     }
@@ -131,6 +135,8 @@ impl Jobs {
     fn validate(&self) -> Result<(), ConfigError> {
         within("jobs.lease_seconds", self.lease_seconds, 5..=3600)?;
         within("jobs.drain_seconds", self.drain_seconds, 0..=3600)?;
+        within("jobs.keep_finished_days", self.keep_finished_days, 1..=3650)?;
+        within("jobs.effects_at_once", self.effects_at_once as u64, 1..=1000)?;
         for (queue, concurrency) in &self.queues {
             within(&format!("jobs.queues.{queue}"), *concurrency as u64, 0..=1000)?;
         }

@@ -157,74 +157,42 @@ async fn take(
 }
 
 /// Chooses up to `limit` due jobs of the queue to be carried to workers, best first, and remembers that they are on
-/// their way. A job whose carrier has not brought it within `patience` is chosen again.
+/// their way. A job whose carrier has not brought it within `patience` is chosen again. `None` when a neighbour is choosing.
 pub async fn dispatch(
     database: &Database,
     worker: &Worker,
     queue: QueueName,
     limit: usize,
     patience: Duration,
-) -> Result<Vec<JobId>, StorageError> {
+) -> Result<Option<Vec<JobId>>, StorageError> {
     let (kinds, versions) = worker.kind_columns();
-    // One dispatcher per queue at a time: the window would otherwise be filled once per worker.
-    let ids: Vec<(Uuid,)> = sqlx::query_as(
-        "with chosen as (
-             select d.id, d.place
-             from carrel.due_jobs($1, $2, $3, $4, clock_timestamp() - make_interval(secs => $5)) with ordinality
-                  as d (id, limit_key, place)
-             where pg_try_advisory_xact_lock(hashtextextended($1, 5502))
-               and not exists (select from carrel.queue q where q.name = $1 and q.paused_at is not null)
-         ),
-         free as (
-             select j.id, c.place
-             from chosen c
-             join carrel.job j on j.id = c.id
-             -- By primary key: the empty string keeps the index of all that is available out of the plan.
-             where j.state || '' = 'available'
-             for update of j skip locked
-         ),
-         sent as (
-             update carrel.job j
-             set dispatched_at = clock_timestamp()
-             from free
-             where j.id = free.id
-             returning j.id, free.place
-         )
-         select s.id
-         from sent s
-         order by s.place",
+    let ids: Option<Vec<Uuid>> = sqlx::query_scalar(
+        "select carrel.dispatch_jobs($1, $2, $3, $4, clock_timestamp() - make_interval(secs => $5))",
     )
     .bind(queue.as_str())
     .bind(kinds)
     .bind(versions)
     .bind(i32::try_from(limit).unwrap_or(i32::MAX))
     .bind(patience.as_secs_f64())
-    .fetch_all(database.queue_pool())
+    .fetch_one(database.queue_pool())
     .await?;
-    Ok(ids.into_iter().map(|(id,)| JobId(id)).collect())
+    Ok(ids.map(|ids| ids.into_iter().map(JobId).collect()))
 }
 
 /// How long until a job of the queue that `worker` can run is due, by the database's clock; zero when one is due now,
-/// `None` when none waits or the queue is paused.
+/// `None` when none waits or the queue is paused. Looks at the front of each priority of each workspace only.
 pub async fn next_due(
     database: &Database,
     worker: &Worker,
     queue: QueueName,
 ) -> Result<Option<Duration>, StorageError> {
     let (kinds, versions) = worker.kind_columns();
-    let (wait,): (Option<f64>,) = sqlx::query_as(
-        "select extract(epoch from min(j.run_at) - clock_timestamp())::float8
-         from carrel.job j
-         where j.queue = $1
-           and j.state = 'available'
-           and j.payload_version <= ($3::smallint[])[array_position($2::text[], j.kind)]
-           and not exists (select from carrel.queue q where q.name = $1 and q.paused_at is not null)",
-    )
-    .bind(queue.as_str())
-    .bind(kinds)
-    .bind(versions)
-    .fetch_one(database.queue_pool())
-    .await?;
+    let wait: Option<f64> = sqlx::query_scalar("select extract(epoch from carrel.next_due($1, $2, $3))::float8")
+        .bind(queue.as_str())
+        .bind(kinds)
+        .bind(versions)
+        .fetch_one(database.queue_pool())
+        .await?;
     Ok(wait.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
 }
 
@@ -245,6 +213,9 @@ pub async fn give_back(database: &Database, claims: &[(JobId, ClaimToken)]) -> R
              from unnest($1::uuid[], $2::uuid[]) h (id, claim)
              where j.id = h.id and j.claim = h.claim and j.state = 'running' and j.cancel_requested_at is null
              returning j.id, j.workspace_id, j.queue, j.attempt, j.worker_id, j.started_at
+         ),
+         unlisted as (
+             delete from carrel_jobs.running r using freed f where r.job_id = f.id
          ),
          noted as (
              insert into carrel.job_attempt (job_id, workspace_id, attempt, worker_id, started_at, ended_at, outcome)

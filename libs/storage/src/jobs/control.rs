@@ -52,6 +52,19 @@ async fn lock(tx: &mut Transaction, id: JobId) -> Result<Option<Standing>, Stora
     .bind(id.0)
     .fetch_optional(tx.connection())
     .await?;
+    if let Some((state, has_dependents)) = row {
+        return Ok(Some(Standing { state: super::read::shown(id.0, &state)?, has_dependents }));
+    }
+    // What lies in the history does not change, so there is no row to lock; a replay still must be made only once.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 5503))")
+        .bind(id.0)
+        .execute(tx.connection())
+        .await?;
+    let row: Option<(String, bool)> =
+        sqlx::query_as("select h.state, h.has_dependents from carrel.job_history h where h.id = $1")
+            .bind(id.0)
+            .fetch_optional(tx.connection())
+            .await?;
     row.map(|(state, has_dependents)| Ok(Standing { state: super::read::shown(id.0, &state)?, has_dependents }))
         .transpose()
 }

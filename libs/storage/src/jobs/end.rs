@@ -1,9 +1,9 @@
 //! How an execution ends, and what that means for the jobs that need it.
 
-use super::{WAKE_CHANNEL, inconsistent};
+use super::{ClaimedJob, inconsistent};
 use crate::{Database, StorageError, Transaction};
 use carrel_domain::job::JobState;
-use carrel_domain::{ClaimToken, JobId};
+use carrel_domain::{ClaimToken, JobId, WorkerId};
 use serde_json::Value;
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -58,27 +58,49 @@ pub async fn complete(
     claim: ClaimToken,
     result: &Value,
 ) -> Result<bool, StorageError> {
-    let row: Option<(bool,)> = sqlx::query_as(
-        "update carrel.job
-         set state = 'completed',
-             result = $3,
-             lease_until = null,
-             error_code = null,
-             error_message = null,
-             finished_at = clock_timestamp()
-         where id = $1 and claim = $2 and state = 'running'
-         returning has_dependents",
+    Ok(sqlx::query_scalar("select carrel.complete_job($1, $2, $3)")
+        .bind(id.0)
+        .bind(claim.0)
+        .bind(result)
+        .fetch_one(tx.connection())
+        .await?)
+}
+
+/// Completes jobs that leave nothing else behind, in one statement and one commit; answers those whose claim was still
+/// held. The others are stale.
+pub async fn finish(database: &Database, ends: &[(JobId, ClaimToken, Value)]) -> Result<Vec<ClaimToken>, StorageError> {
+    let mut ends: Vec<_> = ends.iter().collect();
+    // One order for everyone, so that two batches cannot wait for each other.
+    ends.sort_unstable_by_key(|(id, _, _)| *id);
+    let held: Vec<Uuid> = sqlx::query_scalar("select f from carrel.finish_jobs($1, $2, $3) f")
+        .bind(ends.iter().map(|(id, _, _)| id.0).collect::<Vec<_>>())
+        .bind(ends.iter().map(|(_, claim, _)| claim.0).collect::<Vec<_>>())
+        .bind(ends.iter().map(|(_, _, result)| result).collect::<Vec<_>>())
+        .fetch_all(database.queue_pool())
+        .await?;
+    Ok(held.into_iter().map(ClaimToken).collect())
+}
+
+/// Notes that the end of an execution was refused because its claim was lost. Answers false, and notes nothing, when it was
+/// this very execution that completed the job: the answer to its commit was lost, not the claim.
+pub async fn note_refusal(database: &Database, job: &ClaimedJob, worker: WorkerId) -> Result<bool, StorageError> {
+    let done = sqlx::query(
+        "insert into carrel.job_refusal (at, job_id, workspace_id, kind, attempt, claim, worker_id)
+         select clock_timestamp(), $1, $2, $3, $4, $5, $6
+         where not exists (
+             select from carrel.job_all j
+             where j.workspace_id = $2 and j.id = $1 and j.claim = $5 and j.state = 'completed'
+         )",
     )
-    .bind(id.0)
-    .bind(claim.0)
-    .bind(result)
-    .fetch_optional(tx.connection())
+    .bind(job.id.0)
+    .bind(job.workspace.0)
+    .bind(&job.kind)
+    .bind(i16::try_from(job.attempt).unwrap_or(i16::MAX))
+    .bind(job.claim.0)
+    .bind(worker.0)
+    .execute(database.queue_pool())
     .await?;
-    let Some((has_dependents,)) = row else { return Ok(false) };
-    if has_dependents {
-        unblock(tx.connection(), &[id.0]).await?;
-    }
-    Ok(true)
+    Ok(done.rows_affected() == 1)
 }
 
 /// Ends the execution as `end` says. Dependents of a job that thereby ends are cancelled with the reason.
@@ -120,6 +142,9 @@ pub async fn end_attempt(
              where j.id = n.id
              returning j.id, j.workspace_id, j.state, j.attempt, j.worker_id, j.started_at, j.has_dependents
          ),
+         unlisted as (
+             delete from carrel_jobs.running r using ended e where r.job_id = e.id
+         ),
          noted as (
              insert into carrel.job_attempt (
                  job_id, workspace_id, attempt, worker_id, started_at, ended_at, outcome, error_code, error_message
@@ -154,36 +179,6 @@ pub async fn end_attempt(
     }
     tx.commit().await?;
     Ok(ended)
-}
-
-/// Counts the completed jobs off from what their dependents wait for. A statement of its own, so that it sees
-/// dependents that were committed while the completion waited for the row.
-async fn unblock(connection: &mut PgConnection, completed: &[Uuid]) -> Result<(), StorageError> {
-    sqlx::query(
-        "with held as (
-             select j.id, (select count(*) from carrel.job_dep d where d.job_id = j.id and d.needs_id = any ($1)) as met
-             from carrel.job j
-             where j.state = 'blocked'
-               and j.id in (select d.job_id from carrel.job_dep d where d.needs_id = any ($1))
-             order by j.id
-             for no key update of j
-         ),
-         moved as (
-             update carrel.job j
-             set waits_for = greatest(j.waits_for - held.met, 0),
-                 state = case when j.waits_for <= held.met then 'available' else 'blocked' end
-             from held
-             where j.id = held.id and j.state = 'blocked'
-             returning j.queue, j.state
-         )
-         select pg_notify($2, m.queue)
-         from (select distinct queue from moved where state = 'available') m",
-    )
-    .bind(completed)
-    .bind(WAKE_CHANNEL)
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// Cancels every blocked job that needs one of `ended`, and those that need them in turn; answers how many.

@@ -21,6 +21,8 @@ pub async fn enqueue(tx: &mut Transaction, specs: &[JobSpec], created_by: &Actor
     if specs.is_empty() {
         return Ok(Vec::new());
     }
+    #[cfg(feature = "failpoints")]
+    tx.has_enqueued();
     // Of several specs with one key, the first is the job.
     let mut by_key: HashMap<UniqueKey, Uuid> = HashMap::new();
     let mut rows: Vec<&JobSpec> = Vec::with_capacity(specs.len());
@@ -182,7 +184,7 @@ pub(super) async fn connect(tx: &mut Transaction, needs: &[(Uuid, Uuid)]) -> Res
              select d.job_id, count(*) filter (where n.state <> 'completed') as waits,
                     min(n.id::text) filter (where n.state in ('discarded', 'cancelled')) as broken
              from carrel.job_dep d
-             join carrel.job n on n.id = d.needs_id
+             join carrel.job_all n on n.id = d.needs_id
              where d.job_id = any ($1)
              group by d.job_id
          ),

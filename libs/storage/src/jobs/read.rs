@@ -152,6 +152,9 @@ pub(super) fn shown(row: Uuid, text: &str) -> Result<JobState, StorageError> {
     })
 }
 
+/// How many jobs ahead of another are counted.
+const AHEAD_COUNTED: i64 = 10_000;
+
 /// Which jobs to list. Everything that is `None` or empty matches all.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
@@ -167,53 +170,31 @@ pub struct JobFilter {
     pub payload: Option<Value>,
 }
 
-const LIST: &str = "
-    select j.id, j.workspace_id, j.kind, j.queue, s.shown, j.priority, j.payload, j.run_at, j.attempt, j.max_attempts,
-           j.timeout_ms, j.unique_key, j.limit_key, j.parent_id, j.replay_of, j.progress, j.result, j.error_code,
-           j.error_message, j.cancel_requested_at, j.traceparent, j.created_by, j.created_at, j.started_at, j.finished_at
-    from carrel.job j
-    cross join lateral (
-        select case when j.state <> 'available' then j.state
-                    when j.run_at <= clock_timestamp() then 'available'
-                    when j.attempt > 0 then 'retryable'
-                    else 'scheduled' end as shown
-    ) s
-    where ($1::uuid is null or j.id = $1)
-      and ($2::uuid is null or j.id < $2)
-      and ($3::text[] is null or s.shown = any ($3))
-      and ($4::text is null or j.kind = $4)
-      and ($5::text is null or j.queue = $5)
-      and ($6::uuid is null or j.parent_id = $6)
-      and ($7::jsonb is null or j.payload @> $7)
-    order by j.id desc
-    limit $8";
-
-async fn select(
-    tx: &mut Transaction,
-    id: Option<JobId>,
-    filter: &JobFilter,
-    before: Option<JobId>,
-    limit: u32,
-) -> Result<Vec<Job>, StorageError> {
-    let states: Option<Vec<&str>> =
-        (!filter.states.is_empty()).then(|| filter.states.iter().map(|state| state.as_str()).collect());
-    let rows: Vec<JobRow> = sqlx::query_as(LIST)
-        .bind(id.map(|id| id.0))
-        .bind(before.map(|id| id.0))
-        .bind(states)
-        .bind(&filter.kind)
-        .bind(filter.queue.map(QueueName::as_str))
-        .bind(filter.parent.map(|id| id.0))
-        .bind(&filter.payload)
-        .bind(i64::from(limit))
-        .fetch_all(tx.connection())
-        .await?;
-    rows.into_iter().map(Job::try_from).collect()
+/// What a [`Job`] is made of, with the conditions that follow.
+macro_rules! select_jobs {
+    ($conditions:literal) => {
+        concat!(
+            "select j.id, j.workspace_id, j.kind, j.queue, s.shown, j.priority, j.payload, j.run_at, j.attempt,
+                    j.max_attempts, j.timeout_ms, j.unique_key, j.limit_key, j.parent_id, j.replay_of, j.progress,
+                    j.result, j.error_code, j.error_message, j.cancel_requested_at, j.traceparent, j.created_by,
+                    j.created_at, j.started_at, j.finished_at
+             from carrel.job_all j
+             cross join lateral (
+                 select case when j.state <> 'available' then j.state
+                             when j.run_at <= clock_timestamp() then 'available'
+                             when j.attempt > 0 then 'retryable'
+                             else 'scheduled' end as shown
+             ) s ",
+            $conditions
+        )
+    };
 }
 
 /// One job.
 pub async fn get(tx: &mut Transaction, id: JobId) -> Result<Option<Job>, StorageError> {
-    Ok(select(tx, Some(id), &JobFilter::default(), None, 1).await?.pop())
+    let row: Option<JobRow> =
+        sqlx::query_as(select_jobs!("where j.id = $1")).bind(id.0).fetch_optional(tx.connection()).await?;
+    row.map(Job::try_from).transpose()
 }
 
 /// Up to `limit` jobs, newest first; `before` is the last id of the page before.
@@ -223,7 +204,28 @@ pub async fn list(
     before: Option<JobId>,
     limit: u32,
 ) -> Result<Vec<Job>, StorageError> {
-    select(tx, None, filter, before, limit).await
+    let states: Option<Vec<&str>> =
+        (!filter.states.is_empty()).then(|| filter.states.iter().map(|state| state.as_str()).collect());
+    let rows: Vec<JobRow> = sqlx::query_as(select_jobs!(
+        "where ($1::uuid is null or j.id < $1)
+           and ($2::text[] is null or s.shown = any ($2))
+           and ($3::text is null or j.kind = $3)
+           and ($4::text is null or j.queue = $4)
+           and ($5::uuid is null or j.parent_id = $5)
+           and ($6::jsonb is null or j.payload @> $6)
+         order by j.id desc
+         limit $7"
+    ))
+    .bind(before.map(|id| id.0))
+    .bind(states)
+    .bind(&filter.kind)
+    .bind(filter.queue.map(QueueName::as_str))
+    .bind(filter.parent.map(|id| id.0))
+    .bind(&filter.payload)
+    .bind(i64::from(limit))
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter().map(Job::try_from).collect()
 }
 
 /// How an attempt ended.
@@ -291,7 +293,7 @@ pub enum Wait {
     NoWorkerForKind,
     /// Could start; so many of the workspace's jobs in its queue stand before it.
     InLine {
-        /// Due jobs of the same workspace and queue that run first.
+        /// Due jobs of the same workspace and queue that run first; counted up to 10,000.
         ahead: u64,
     },
     /// Held by a worker.
@@ -327,7 +329,7 @@ pub async fn explain(tx: &mut Transaction, id: JobId, alive: Duration) -> Result
     let mut waits = Vec::new();
     let (worker, host, lease_until): (Option<Uuid>, Option<String>, Option<DateTime<Utc>>) = sqlx::query_as(
         "select j.worker_id, w.host, j.lease_until
-         from carrel.job j
+         from carrel.job_all j
          left join carrel.worker w on w.id = j.worker_id
          where j.id = $1",
     )
@@ -408,7 +410,7 @@ async fn unmet_needs(tx: &mut Transaction, id: JobId) -> Result<Vec<(JobId, Stri
                      when n.attempt > 0 then 'retryable'
                      else 'scheduled' end
          from carrel.job_dep d
-         join carrel.job n on n.id = d.needs_id
+         join carrel.job_all n on n.id = d.needs_id
          where d.job_id = $1 and n.state <> 'completed'
          order by n.id
          limit 100",
@@ -458,14 +460,17 @@ async fn hindrances(
 async fn ahead_of(tx: &mut Transaction, job: &Job) -> Result<u64, StorageError> {
     let (ahead,): (i64,) = sqlx::query_as(
         "select count(*)
-         from carrel.job j
-         where j.queue = $1 and j.state = 'available' and j.run_at <= clock_timestamp()
-           and (j.priority, j.run_at, j.id) < ($2, $3, $4)",
+         from (select
+               from carrel.job j
+               where j.queue = $1 and j.state = 'available' and j.run_at <= clock_timestamp()
+                 and (j.priority, j.run_at, j.id) < ($2, $3, $4)
+               limit $5) a",
     )
     .bind(job.queue.as_str())
     .bind(job.priority)
     .bind(job.run_at)
     .bind(job.id.0)
+    .bind(AHEAD_COUNTED)
     .fetch_one(tx.connection())
     .await?;
     Ok(ahead.unsigned_abs())

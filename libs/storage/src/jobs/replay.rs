@@ -34,19 +34,19 @@ pub(super) async fn replay(
              cross join lateral (
                  select j.id
                  from carrel.job_dep d
-                 join carrel.job j on j.id = d.job_id
+                 join carrel.job_all j on j.id = d.job_id
                  where d.needs_id = b.id and j.state = 'cancelled' and j.error_code = 'needed_job_ended'
                  union all
                  select j.id
                  from carrel.job_dep d
-                 join carrel.job j on j.id = d.needs_id
+                 join carrel.job_all j on j.id = d.needs_id
                  where d.job_id = b.id and j.state in ('discarded', 'cancelled')
              ) n
          )
          select j.id,
                 coalesce(
                     (select r.id
-                     from carrel.job r
+                     from carrel.job_all r
                      where r.replay_of = j.id and r.state not in ('discarded', 'cancelled')
                      order by r.id desc
                      limit 1),
@@ -57,7 +57,7 @@ pub(super) async fn replay(
                 ) as stands_in,
                 array(select d.needs_id from carrel.job_dep d where d.job_id = j.id) as needs
          from broken b
-         join carrel.job j on j.id = b.id
+         join carrel.job_all j on j.id = b.id
          order by j.id <> $1, j.id",
     )
     .bind(id.0)
@@ -83,6 +83,41 @@ pub(super) async fn replay(
     Ok(JobId(replays.get(&id.0).copied().unwrap_or(first.0)))
 }
 
+/// Replays up to `limit` dead letters, oldest first, of `kind` or of every kind, each with what fell with it, and answers
+/// the replayed job and the one that now stands for it. One that was replayed before is left out. `new_id` makes ids.
+pub async fn replay_dead(
+    tx: &mut Transaction,
+    kind: Option<&str>,
+    limit: u32,
+    actor: &Actor,
+    mut new_id: impl FnMut() -> JobId,
+) -> Result<Vec<(JobId, JobId)>, StorageError> {
+    // One at a time: two would replay the same.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 5504))")
+        .bind(tx.workspace().0)
+        .execute(tx.connection())
+        .await?;
+    let dead: Vec<Uuid> = sqlx::query_scalar(
+        "select j.id
+         from carrel.job_all j
+         where j.state = 'discarded'
+           and ($1::text is null or j.kind = $1)
+           and not exists (select from carrel.job_all r where r.replay_of = j.id)
+         order by j.id
+         limit $2",
+    )
+    .bind(kind)
+    .bind(i64::from(limit))
+    .fetch_all(tx.connection())
+    .await?;
+    let mut replayed = Vec::with_capacity(dead.len());
+    for id in dead {
+        let replay = replay(tx, JobId(id), new_id(), actor).await?;
+        replayed.push((JobId(id), replay));
+    }
+    Ok(replayed)
+}
+
 async fn copy(
     tx: &mut Transaction,
     fresh: &[&Broken],
@@ -99,7 +134,7 @@ async fn copy(
                     o.priority, o.payload, o.payload_version, now(), o.max_attempts, o.timeout_ms, n.needs, o.unique_key,
                     o.limit_key, o.parent_id, o.id, o.traceparent, $4, now()
              from unnest($1::uuid[], $2::uuid[], $3::smallint[]) n (old, id, needs)
-             join carrel.job o on o.id = n.old
+             join carrel.job_all o on o.id = n.old
              returning queue
          )
          select pg_notify($5, a.queue)

@@ -1,5 +1,6 @@
 //! What PostgreSQL says when work arrives or is cancelled.
 
+use super::effect::EFFECT_CHANNEL;
 use super::{CANCEL_CHANNEL, WAKE_CHANNEL};
 use crate::{Database, StorageError};
 use carrel_domain::JobId;
@@ -14,6 +15,8 @@ pub enum Signal {
     Wake(QueueName),
     /// Someone asked for the running job to be cancelled.
     Cancel(JobId),
+    /// There are effects to send.
+    Effects,
     /// The connection was lost and is back: anything may have been missed.
     Missed,
 }
@@ -35,7 +38,7 @@ impl Signals {
             .idle_timeout(None)
             .connect_lazy_with(options.as_ref().clone());
         let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen_all([WAKE_CHANNEL, CANCEL_CHANNEL]).await?;
+        listener.listen_all([WAKE_CHANNEL, CANCEL_CHANNEL, EFFECT_CHANNEL]).await?;
         Ok(Self { listener })
     }
 
@@ -47,6 +50,7 @@ impl Signals {
             let signal = match notification.channel() {
                 WAKE_CHANNEL => payload.parse().ok().map(Signal::Wake),
                 CANCEL_CHANNEL => payload.parse().ok().map(Signal::Cancel),
+                EFFECT_CHANNEL => Some(Signal::Effects),
                 _ => None,
             };
             // A queue of a newer release is none of ours.

@@ -10,6 +10,9 @@ use uuid::Uuid;
 const POISON_CRASHES: i16 = 3;
 /// Rows per statement.
 const BATCH: i64 = 500;
+const DAY: Duration = Duration::from_hours(24);
+/// How long a job that ended without completing stays where the machinery works.
+pub const LINGER: Duration = Duration::from_hours(1);
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,13 +30,17 @@ pub struct Swept {
 /// State and lease are checked under the row's lock: a completion that is faster wins.
 pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
     let mut tx = database.queue_pool().begin().await?;
+    // After a crash of the database the list of what runs is empty until someone makes it again.
+    sqlx::query("select carrel.list_running()").execute(&mut *tx).await?;
     let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(
         "with expired as (
              select j.id
-             from carrel.job j
+             from carrel_jobs.running r
+             join carrel.job j on j.id = r.job_id
              where j.state = 'running' and j.lease_until < clock_timestamp()
+             order by j.id
              limit $1
-             for no key update skip locked
+             for no key update of j skip locked
          ),
          ended as (
              update carrel.job j
@@ -51,6 +58,9 @@ pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
              where j.id = e.id
              returning j.id, j.workspace_id, j.queue, j.state, j.attempt, j.worker_id, j.started_at, j.has_dependents,
                        j.error_code, j.error_message
+         ),
+         unlisted as (
+             delete from carrel_jobs.running r using ended e where r.job_id = e.id
          ),
          noted as (
              insert into carrel.job_attempt (
@@ -74,6 +84,7 @@ pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
     .fetch_all(&mut *tx)
     .await?;
     if rows.is_empty() {
+        tx.commit().await?;
         return Ok(Swept::default());
     }
     let needed: Vec<Uuid> = rows
@@ -142,31 +153,54 @@ pub async fn discard_unservable(
     Ok(rows.len() as u64)
 }
 
-/// Deletes jobs that ended longer ago than `keep`, with their attempts, and workers not seen for a day; answers how
-/// many jobs. At most a batch per call.
+/// Moves jobs that ended longer ago than `linger` without completing to the history, where completed jobs go at once;
+/// answers how many. At most a batch per call.
+pub async fn archive(database: &Database, linger: Duration) -> Result<u64, StorageError> {
+    let moved: i64 =
+        sqlx::query_scalar("select carrel.archive_jobs(clock_timestamp() - make_interval(secs => $1), $2)")
+            .bind(linger.as_secs_f64())
+            .bind(BATCH as i32)
+            .fetch_one(database.queue_pool())
+            .await?;
+    Ok(moved.unsigned_abs())
+}
+
+/// Removes what the lists of running and dispatched jobs say of jobs that are neither.
+pub async fn tidy_lists(database: &Database) -> Result<(), StorageError> {
+    sqlx::query("select carrel.tidy_lists()").execute(database.queue_pool()).await?;
+    Ok(())
+}
+
+/// Makes the history's partitions of the coming week; answers how many were missing.
+pub async fn prepare_history(database: &Database) -> Result<u32, StorageError> {
+    let made: i32 = sqlx::query_scalar("select carrel.prepare_job_history()").fetch_one(database.queue_pool()).await?;
+    Ok(made.unsigned_abs())
+}
+
+/// Removes jobs that ended longer ago than `keep`, with their attempts, and workers not seen for a day; answers how many
+/// jobs. Whole days are dropped as partitions, so a job may stay up to a day longer. For a `keep` under a day, and for what
+/// lies outside the partitions, at most a batch of rows per call is deleted. A job that something unfinished still needs
+/// stays, so that it can be told why that waits.
 pub async fn delete_finished(database: &Database, keep: Duration) -> Result<u64, StorageError> {
     sqlx::query("delete from carrel.worker where last_seen < clock_timestamp() - interval '1 day'")
         .execute(database.queue_pool())
         .await?;
-    // A job that something unfinished still needs stays, so that it can be told why that waits.
-    let done = sqlx::query(
-        "delete from carrel.job j
-         where j.id in (
-             select o.id
-             from carrel.job o
-             where o.finished_at < clock_timestamp() - make_interval(secs => $1)
-               and not exists (
-                   select from carrel.job_dep d
-                   join carrel.job n on n.id = d.job_id
-                   where d.needs_id = o.id and n.finished_at is null
-               )
-             order by o.id
-             limit $2
-         )",
-    )
-    .bind(keep.as_secs_f64())
-    .bind(BATCH)
-    .execute(database.queue_pool())
-    .await?;
-    Ok(done.rows_affected())
+    sqlx::query("delete from carrel.cron_tick where fired_at < clock_timestamp() - make_interval(secs => $1)")
+        .bind(keep.max(DAY).as_secs_f64())
+        .execute(database.queue_pool())
+        .await?;
+    archive(database, keep.min(LINGER)).await?;
+    let dropped: i64 =
+        sqlx::query_scalar("select carrel.drop_job_history(clock_timestamp() - make_interval(secs => $1))")
+            .bind(keep.as_secs_f64())
+            .fetch_one(database.queue_pool())
+            .await?;
+    let rows = keep + if keep < DAY { Duration::ZERO } else { DAY };
+    let deleted: i64 =
+        sqlx::query_scalar("select carrel.delete_job_history(clock_timestamp() - make_interval(secs => $1), $2)")
+            .bind(rows.as_secs_f64())
+            .bind(BATCH as i32)
+            .fetch_one(database.queue_pool())
+            .await?;
+    Ok((dropped + deleted).unsigned_abs())
 }

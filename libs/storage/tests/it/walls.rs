@@ -66,12 +66,26 @@ async fn fill(app: &TestApp) {
     .await
     .unwrap();
     app.idle().await;
-    let codes: Vec<String> = sqlx::query_scalar("select error_code from carrel.job where state = 'discarded'")
+    let codes: Vec<String> = sqlx::query_scalar("select error_code from carrel.job_all where state = 'discarded'")
         .fetch_all(&app.database.owner)
         .await
         .unwrap();
     for code in codes {
         app.expect_failure(&code);
+    }
+    // What no test of this size brings about by itself.
+    for made in [
+        "insert into carrel.job_refusal (at, job_id, workspace_id, kind, attempt, claim)
+         values (now(), gen_random_uuid(), $1, 'probe.act', 1, gen_random_uuid())",
+        "insert into carrel.outbox_effect (id, workspace_id, kind, key, payload, run_at, max_attempts, timeout_ms, created_at)
+         values (gen_random_uuid(), $1, 'letter.post', 'one', '{}', now(), 1, 1000, now())",
+        "insert into carrel.schedule (workspace_id, name, spec, time_zone, catch_up, kind, queue, payload, payload_version,
+                                      priority, max_attempts, timeout_ms, paused_at, decided_until, created_at)
+         values ($1, 'probe', '0 3 * * *', 'UTC', 'one', 'probe.act', 'ingest', '{}', 1, 0, 1, 1000, now(), now(), now())",
+        "insert into carrel.cron_tick (workspace_id, name, tick_at, job_id, fired_at)
+         values ($1, 'probe', now(), gen_random_uuid(), now())",
+    ] {
+        sqlx::query(made).bind(app.workspace.0).execute(&app.database.owner).await.unwrap();
     }
 }
 
