@@ -292,9 +292,11 @@ def measure_recall(server, places, asked, seen, answers):
             vector = numpy.array(json.loads(seen[place.name, "semantic", query]["values"][2]), dtype=numpy.float32)
             cosines = vectors @ (vector / numpy.linalg.norm(vector))
             cosines[~mask] = -2.0
-            tenth = numpy.partition(cosines, -TOP)[-TOP]
+            # A place may hold fewer than ten.
+            wanted_hits = min(TOP, int(mask.sum()))
+            tenth = numpy.partition(cosines, -wanted_hits)[-wanted_hits]
             hits = [f"{hit['version_id']}:{hit['passage']['ordinal']}" for hit in answers[place.name, "semantic", query]]
-            found.append(sum(bool(cosines[column[hit]] >= tenth - TIE) for hit in hits) / TOP)
+            found.append(sum(bool(cosines[column[hit]] >= tenth - TIE) for hit in hits) / wanted_hits)
         recall = sum(found) / len(found)
         measured = f"{recall:.4f} (least {min(found):.1f}; {int(mask.sum())} of {len(rows)} passages)"
         carrel.result(f"recall@{TOP} of the vectors, {place.name}", f">= {LEAST_RECALL}", measured, recall >= LEAST_RECALL)

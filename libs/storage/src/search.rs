@@ -22,6 +22,14 @@ use uuid::Uuid;
 /// How much a filter may let through to be searched exactly instead of through the graph index.
 const EXACT_BELOW: u32 = 4_000;
 
+/// Passages of the named collections up to which all their vectors are compared: quicker than the graph, which knows no
+/// collections and would walk past most of what it meets, and exact.
+const SMALL: u32 = 20_000;
+
+/// Postings after which a query's more frequent terms are left out; the rarest term always counts. What a term in every
+/// fifth passage adds to a score does not pay for reading it.
+const POSTINGS: u32 = 20_000;
+
 /// Power of scaled scores in the sum; 1 is plain min-max. Values from 0.6 to 0.8 do equally well.
 const FLATTEN: f64 = 0.7;
 
@@ -262,20 +270,27 @@ fn push_lexical(sql: &mut String, lexical: bool, reach: Reach) {
              from carrel.segment s
              where s.collection_id = any((select list from ids)::uuid[])
          ), weights as materialized (
-             select f.term, ln(1 + (s.passages - least(f.df, s.passages) + 0.5) / (f.df + 0.5)) as idf
-             from (select term, sum(cardinality(passages))::float8 as df from found group by term) f
+             select r.term, ln(1 + (s.passages - least(r.df, s.passages) + 0.5) / (r.df + 0.5)) as idf
+             from (
+                 select f.term, f.df,
+                        sum(f.df) over (order by f.df, f.term rows between unbounded preceding and 1 preceding) as rarer
+                 from (select term, sum(cardinality(passages))::float8 as df from found group by term) f
+             ) r
              cross join statistics s
+             where coalesce(r.rarer, 0) < {POSTINGS}
+         ), dead as materialized (
+             select t.passage_no from carrel.tombstone t where t.collection_id = any((select list from ids)::uuid[])
          ), scored as materialized (
              select u.passage_no,
-                    sum(w.idf * ((u.impact >> 8) * ($6::float8 + 1))
+                    sum(u.idf * ((u.impact >> 8) * ($6::float8 + 1))
                         / ((u.impact >> 8) + $6 * (1 - $7::float8 + $7 * ($8::float4[])[(u.impact & 255) + 1] / s.length))) as score
-             from found f
-             join weights w on w.term = f.term
+             from (
+                 select w.idf, unnest(f.passages) as passage_no, unnest(f.impacts) as impact
+                 from found f
+                 join weights w on w.term = f.term
+             ) u
              cross join statistics s
-             cross join lateral unnest(f.passages, f.impacts) as u (passage_no, impact)
-             where not exists (
-                 select from carrel.tombstone t
-                 where t.collection_id = any((select list from ids)::uuid[]) and t.passage_no = u.passage_no)
+             where u.passage_no not in (select d.passage_no from dead d)
                {allowed}
              group by u.passage_no
          ), lex as materialized (
@@ -347,11 +362,22 @@ fn push_vector(sql: &mut String, generation: Option<&Generation>, reach: Reach) 
         push(
             sql,
             format_args!(
-                ", vec as materialized (
+                ", extent as materialized (
+                 select coalesce(sum(s.passages), 0) <= {SMALL} as small
+                 from carrel.segment s
+                 where s.collection_id = any((select list from ids)::uuid[])
+             ), near as materialized (
                  select e.passage_no, 1 - ({distance}) as cosine
                  {from}
-                 order by {distance}
-                 limit $4
+                   and (select small from extent)
+             ), vec as materialized (
+                 (select passage_no, cosine from near order by cosine desc, passage_no limit $4)
+                 union all
+                 (select e.passage_no, 1 - ({distance}) as cosine
+                  {from}
+                    and not (select small from extent)
+                  order by {distance}
+                  limit $4)
              )"
             ),
         );
