@@ -80,9 +80,10 @@ impl JobContext {
         }
     }
 
-    /// Starts a transaction in the job's workspace.
+    /// Starts a transaction in the job's workspace. Its commit does not wait for the disk unless it decides an effect: should
+    /// PostgreSQL go down at that moment, the job runs again ([`Database::begin_job`]).
     pub async fn begin(&self) -> Result<Transaction, JobError> {
-        Ok(self.database.begin(self.job.workspace).await?)
+        Ok(self.database.begin_job(self.job.workspace).await?)
     }
 
     /// Decides an effect in `transaction`: it is sent after the commit, and only then. A key that was used before answers

@@ -150,8 +150,7 @@ pub(crate) async fn retry_dead(
 ) -> Result<Response, Problem> {
     let kind = query.kind.as_deref();
     let key = idempotency::key(&context, &headers, &[b"retry_dead", kind.unwrap_or_default().as_bytes()])?;
-    let write =
-        |retried: &Vec<_>| idempotency::reply(StatusCode::ACCEPTED, convert::retries(retried.clone()));
+    let write = |retried: &Vec<_>| idempotency::reply(StatusCode::ACCEPTED, convert::retries(retried.clone()));
     let answer = app.operations.retry_dead_jobs(&context, kind, idempotency::once(key.as_ref(), &write)).await?;
     Ok(idempotency::send(answer, &write))
 }

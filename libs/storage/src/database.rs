@@ -52,8 +52,19 @@ impl Database {
 
     /// Starts a transaction in which only `workspace` is visible.
     pub async fn begin(&self, workspace: WorkspaceId) -> Result<Transaction, StorageError> {
-        // One round trip for both; a UUID's text cannot end the literal.
-        let statement = format!("begin; set local carrel.workspace = '{workspace}'");
+        self.begin_so(workspace, "").await
+    }
+
+    /// Starts the transaction of a job, whose commit does not wait for the disk. When PostgreSQL itself goes down, the last
+    /// fraction of a second of such commits is undone, in their order and each as a whole: the job is not completed
+    /// then and runs again. An outside effect waits for the disk all the same (`record_effects`).
+    pub async fn begin_job(&self, workspace: WorkspaceId) -> Result<Transaction, StorageError> {
+        self.begin_so(workspace, "; set local synchronous_commit = off").await
+    }
+
+    async fn begin_so(&self, workspace: WorkspaceId, settings: &str) -> Result<Transaction, StorageError> {
+        // One round trip for all; a UUID's text cannot end the literal.
+        let statement = format!("begin; set local carrel.workspace = '{workspace}'{settings}");
         let inner = self.app.begin_with(AssertSqlSafe(statement)).await?;
         Ok(Transaction {
             inner,

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[command(version)]
 struct Arguments {
     /// Queues with the number of jobs at a time, for example ingest=4,notify=2. The queue `ai` belongs to carrel-ai.
-    #[arg(long, default_value = "ingest=2,notify=2,analytics=1,maintenance=1")]
+    #[arg(long, default_value = "ingest=3,notify=2,analytics=1,maintenance=1")]
     queues: String,
     /// Folder with <environment>.yaml (else CARREL_CONFIG_DIR, else /etc/carrel).
     #[arg(long)]

@@ -4,9 +4,10 @@ use carrel_domain::{BaselineId, CitationId, ClaimId, CollectionId, DocumentId, J
 use carrel_wire::{
     AttemptBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody, DiffBody, DifferenceBody,
     DocumentBody, FilterBody, HitBody, JobBody, JobPageBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody,
-    Page, PassageBody, ProgressBody, QuestionBody, RetriedBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunEventBody, RunPageBody,
-    ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody, TextBody, TokenBody,
-    TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
+    Page, PassageBody, ProgressBody, QuestionBody, RetriedBody, RetriesBody, RetryBody, RunBody, RunComparisonBody,
+    RunEventBody, RunPageBody, ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody,
+    TextBody, TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody,
+    WaitBody,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -102,7 +102,11 @@ async fn every_operation_leaves_the_trail_that_is_expected() {
                 assert_eq!(action, &route.name);
                 assert_eq!(actor["id"], client.id.to_string(), "{}", route.name);
                 // Dead letters are replayed by the hundred.
-                assert!(about.is_some() || route.name == "retry_dead_jobs", "{}: an entry names its subject", route.name);
+                assert!(
+                    about.is_some() || route.name == "retry_dead_jobs",
+                    "{}: an entry names its subject",
+                    route.name
+                );
                 if route.path.contains("{id}") && route.name != "add_document" {
                     assert_eq!(about, &Some(subject), "{}", route.name);
                 }
