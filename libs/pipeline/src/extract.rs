@@ -1,12 +1,13 @@
 //! `document.extract`: from the original to rendition and passages.
 
+use crate::children::depth;
 use crate::{Pipeline, compute};
 use async_trait::async_trait;
 use carrel_domain::digest::Digest;
 use carrel_domain::job::{JobKind, JobSpec, Progress};
 use carrel_domain::text::Rendition;
 use carrel_domain::{JobId, Language, VersionId};
-use carrel_extract::ExtractError;
+use carrel_extract::{ExtractError, Extraction, Request};
 use carrel_operations::kinds::{EMBED_BATCH, EmbedPassages, ExtractDocument, IndexDocument, PublishDocument};
 use carrel_queue::{Completed, Handler, JobContext, JobError};
 use carrel_storage::documents::{self, NewRendition};
@@ -15,6 +16,7 @@ use carrel_storage::jobs;
 use carrel_text::{CharIndex, PassageRules, detect_language, passages};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use std::path::Path;
 
 /// What extraction and splitting make of an original.
 struct Derived {
@@ -30,31 +32,45 @@ impl Handler<ExtractDocument> for Pipeline {
         let version = payload.version;
         let mut transaction = cx.begin().await?;
         let known = documents::original(&mut transaction, version).await?;
-        let Some(original) = known else {
+        let parent = match documents::version(&mut transaction, version).await? {
+            Some(version) => documents::get(&mut transaction, version.document).await?,
+            None => None,
+        };
+        let (Some(original), Some(parent)) = (known, parent) else {
             return cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await;
         };
         transaction.rollback().await?;
 
         cx.progress(Progress { done: 0, total: Some(2), note: "reading".to_owned() }).await;
-        let rendition = self.read(cx, &original).await?;
+        let folder = tempfile::Builder::new().prefix("carrel-extract-").tempdir_in(&self.0.scratch).map_err(scratch)?;
+        let extraction = self.read(cx, &original, depth(&parent), folder.path()).await?;
         cx.check_cancelled()?;
+        let children = self.add_children(cx, &parent, version, &extraction.children).await?;
+        let rendition = extraction.rendition;
         cx.progress(Progress { done: 1, total: Some(2), note: "splitting".to_owned() }).await;
         let rules = self.0.passages;
         let derived = compute(move || derive(rendition, rules)).await?;
         if derived.passages.is_empty() {
             return Err(JobError::fail("no_text", "the file holds no words"));
         }
-        self.store(cx, version, &derived).await
+        self.store(cx, version, &derived, children).await
     }
 }
 
 impl Pipeline {
-    async fn read(&self, cx: &JobContext, original: &carrel_domain::archive::Original) -> Result<Rendition, JobError> {
-        let scratch = |error: std::io::Error| JobError::retry("scratch_failed", format!("the scratch folder: {error}"));
-        let folder = tempfile::Builder::new().prefix("carrel-extract-").tempdir_in(&self.0.scratch).map_err(scratch)?;
-        let path = folder.path().join("original");
+    async fn read(
+        &self,
+        cx: &JobContext,
+        original: &carrel_domain::archive::Original,
+        depth: u32,
+        folder: &Path,
+    ) -> Result<Extraction, JobError> {
+        let path = folder.join("original");
+        let inside = folder.join("inside");
+        tokio::fs::create_dir(&inside).await.map_err(scratch)?;
         self.0.operations.originals.fetch(cx.job().workspace, original.sha256, &path).await?;
-        let extraction = self.0.sandbox.extract(&path, Some(&original.file_name));
+        let request = Request { input: &path, name: Some(&original.file_name), depth, children: Some(&inside) };
+        let extraction = self.0.sandbox.extract_with_children(&request);
         tokio::select! {
             result = extraction => result.map_err(|error| from_extraction(&error)),
             // The child dies with the future.
@@ -62,7 +78,13 @@ impl Pipeline {
         }
     }
 
-    async fn store(&self, cx: &JobContext, version: VersionId, derived: &Derived) -> Result<Completed, JobError> {
+    async fn store(
+        &self,
+        cx: &JobContext,
+        version: VersionId,
+        derived: &Derived,
+        children: u32,
+    ) -> Result<Completed, JobError> {
         let operation = cx.operation();
         let mut transaction = cx.begin().await?;
         let Some(place) = index::place(&mut transaction, version).await? else {
@@ -85,6 +107,7 @@ impl Pipeline {
             "language": derived.language,
             "passages": count,
             "warnings": derived.rendition.warnings,
+            "children": children,
         });
         cx.complete(transaction, result).await
     }
@@ -131,6 +154,10 @@ fn derive(rendition: Rendition, rules: PassageRules) -> Derived {
         });
     }
     Derived { language, sha256, passages: stored, rendition }
+}
+
+pub(crate) fn scratch(error: std::io::Error) -> JobError {
+    JobError::retry("scratch_failed", format!("the scratch folder: {error}"))
 }
 
 fn from_extraction(error: &ExtractError) -> JobError {

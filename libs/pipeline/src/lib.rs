@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod children;
 mod clear;
 mod extract;
 mod index;

@@ -13,6 +13,7 @@ mod faults;
 mod files;
 mod health;
 mod idempotency;
+mod inside;
 mod openapi;
 mod originals;
 mod removal;

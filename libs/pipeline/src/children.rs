@@ -1,0 +1,92 @@
+//! Documents found inside of documents become documents of their own: attachments of mails, members of archives.
+
+use crate::extract::scratch;
+use crate::{Pipeline, from_operation};
+use carrel_domain::VersionId;
+use carrel_domain::archive::Document;
+use carrel_extract::ChildDocument;
+use carrel_operations::{OperationError, Once, Upload};
+use carrel_queue::{JobContext, JobError};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use tokio_util::io::ReaderStream;
+
+/// Longest id that a document may have, in characters.
+const LONGEST_ID: usize = 1_024;
+/// The field of a document's metadata that says where it was found.
+const FOUND_IN: &str = "found_in";
+
+/// How many documents `document` was found within.
+pub(crate) fn depth(document: &Document) -> u32 {
+    let depth = document.metadata.get(FOUND_IN).and_then(|found| found.get("depth")).and_then(Value::as_u64);
+    depth.and_then(|depth| u32::try_from(depth).ok()).unwrap_or(0)
+}
+
+impl Pipeline {
+    /// Adds what was found inside of a version to the collection of its document; answers how many there are. The same
+    /// children again change nothing, so a job that runs twice adds them once.
+    pub(crate) async fn add_children(
+        &self,
+        cx: &JobContext,
+        parent: &Document,
+        version: VersionId,
+        children: &[ChildDocument],
+    ) -> Result<u32, JobError> {
+        let operations = &self.0.operations;
+        let mut added = 0;
+        let mut taken = BTreeSet::new();
+        for child in children {
+            cx.check_cancelled()?;
+            let Some(path) = child.path.as_ref().filter(|_| child.bytes > 0) else { continue };
+            let mut external_id = id_within(&parent.external_id, &child.name, 1);
+            for copy in 2.. {
+                if taken.insert(external_id.clone()) {
+                    break;
+                }
+                external_id = id_within(&parent.external_id, &child.name, copy);
+            }
+            let file = tokio::fs::File::open(path).await.map_err(scratch)?;
+            let operation = cx.operation();
+            let staged = operations.stage_upload(&operation, ReaderStream::new(file)).await.map_err(from_operation)?;
+            let found = json!({
+                "document_id": parent.id, "version_id": version, "path": child.name, "depth": depth(parent) + 1,
+            });
+            let upload = Upload {
+                collection: parent.collection,
+                file_name: child.name.clone(),
+                external_id: Some(external_id),
+                title: None,
+                media_type: Some(child.media_type.clone()),
+                metadata: Some(Map::from_iter([(FOUND_IN.to_owned(), found)])),
+            };
+            match operations.add_document(&operation, &upload, staged, Once::without_key()).await {
+                Ok(_) => added += 1,
+                // The collection went while its documents were read.
+                Err(OperationError::NotFound(_)) => return Ok(added),
+                Err(error) => return Err(from_operation(error)),
+            }
+        }
+        Ok(added)
+    }
+}
+
+/// The id of a child: its path below the id of its parent; the end of a long one.
+fn id_within(parent: &str, name: &str, copy: u32) -> String {
+    let whole = if copy == 1 { format!("{parent}/{name}") } else { format!("{parent}/{name} ({copy})") };
+    let length = whole.chars().count();
+    whole.chars().skip(length.saturating_sub(LONGEST_ID)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::id_within;
+
+    #[test]
+    fn ids_tell_where_a_child_lay_and_stay_bounded() {
+        assert_eq!(id_within("mail.eml", "a/b.pdf", 1), "mail.eml/a/b.pdf");
+        assert_eq!(id_within("mail.eml", "b.pdf", 2), "mail.eml/b.pdf (2)");
+        let long = id_within(&"p".repeat(1_000), &"ü".repeat(100), 1);
+        assert_eq!(long.chars().count(), 1_024);
+        assert!(long.ends_with('ü'));
+    }
+}
