@@ -12,7 +12,7 @@
 #![expect(clippy::print_stdout, reason = "its answer is what it prints")]
 
 use anyhow::{Context, Result, bail};
-use carrel_extract::{Extraction, ExtractError, Request, Sandbox, SandboxConfig};
+use carrel_extract::{ExtractError, Extraction, Request, Sandbox, SandboxConfig};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -179,7 +179,9 @@ async fn pdf(sandbox: &Sandbox, files: &[PathBuf]) -> Result<ExitCode> {
     }
     println!("PDFs {count}, pages {pages}");
     println!("characters of pdftotext found again: {:.2} % of {wanted}", percent(found, wanted));
-    poor.iter().for_each(|line| println!("{line}"));
+    for line in &poor {
+        println!("{line}");
+    }
     println!("a sandboxed process for each file, beside a process of pdftotext for each:");
     println!("figure characters_percent {:.2}", percent(found, wanted));
     println!("figure carrel_pages_per_second {:.1}", pages as f64 / ours.as_secs_f64());
@@ -188,7 +190,8 @@ async fn pdf(sandbox: &Sandbox, files: &[PathBuf]) -> Result<ExitCode> {
 }
 
 fn pdftotext(file: &Path) -> Option<String> {
-    let output = std::process::Command::new("pdftotext").args(["-q", "-enc", "UTF-8"]).arg(file).arg("-").output().ok()?;
+    let output =
+        std::process::Command::new("pdftotext").args(["-q", "-enc", "UTF-8"]).arg(file).arg("-").output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -1,6 +1,6 @@
 //! The child's side of the sandbox: limits and walls first, then extraction.
 
-use crate::children::{ChildDocument, Children};
+use crate::children::{ChildDocument, Children, Keep};
 use crate::confine::{Confinement, confine};
 use crate::error::ExtractError;
 use crate::formats::{Format, Input, extract_with};
@@ -120,8 +120,7 @@ fn extract(order: &Order, extra: &[&dyn Format]) -> Result<(Rendition, Vec<Child
         .read_to_end(&mut bytes)
         .map_err(|_| sandbox("the file cannot be read"))?;
     let mut keep = |bytes: &[u8]| wire::write(&mut std::io::stdout().lock(), wire::CHILD, bytes);
-    let keep: Option<&mut dyn FnMut(&[u8]) -> std::io::Result<()>> =
-        if order.keep_children { Some(&mut keep) } else { None };
+    let keep: Option<Keep<'_>> = if order.keep_children { Some(&mut keep) } else { None };
     let mut room = Room {
         limits: order.limits,
         depth: order.depth,

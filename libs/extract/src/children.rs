@@ -25,19 +25,21 @@ pub struct ChildDocument {
     pub path: Option<PathBuf>,
 }
 
+/// Takes the bytes of one child somewhere.
+pub(crate) type Keep<'w> = &'w mut dyn FnMut(&[u8]) -> std::io::Result<()>;
+
 /// Collects children within limits; their bytes go to a writer at once, so that only one is held in memory.
 pub(crate) struct Children<'w> {
     found: Vec<ChildDocument>,
     bytes: u64,
     count_limit: u32,
     bytes_limit: u64,
-    /// Writes the bytes of one child somewhere.
-    keep: Option<&'w mut dyn FnMut(&[u8]) -> std::io::Result<()>>,
+    keep: Option<Keep<'w>>,
     renamed: bool,
 }
 
 impl<'w> Children<'w> {
-    pub(crate) fn new(limits: &Limits, keep: Option<&'w mut dyn FnMut(&[u8]) -> std::io::Result<()>>) -> Self {
+    pub(crate) fn new(limits: &Limits, keep: Option<Keep<'w>>) -> Self {
         Self {
             found: Vec::new(),
             bytes: 0,
@@ -91,7 +93,6 @@ impl<'w> Children<'w> {
         self.found
     }
 }
-
 
 /// The name without what could lead a reader or a file system astray.
 pub(crate) fn safe_name(name: &str) -> String {

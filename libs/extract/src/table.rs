@@ -114,7 +114,9 @@ pub(crate) fn looks_like_headings(first: &[String], below: &[Vec<String>], guess
     let gaps = named.iter().skip(1).filter(|cell| cell.is_empty()).count();
     let distinct = names.iter().collect::<std::collections::HashSet<_>>().len();
     let shaped = names.iter().all(|name| {
-        (!is_value(name) || is_year(name)) && name.chars().count() <= GUESSED_CHARS && name.chars().any(char::is_alphanumeric)
+        (!is_value(name) || is_year(name))
+            && name.chars().count() <= GUESSED_CHARS
+            && name.chars().any(char::is_alphanumeric)
     });
     if below.is_empty() || names.is_empty() || !shaped || distinct < names.len() || gaps * 3 > used {
         return false;
@@ -125,7 +127,9 @@ pub(crate) fn looks_like_headings(first: &[String], below: &[Vec<String>], guess
     let column_of_values = (0..used).any(|column| {
         let cells: Vec<&String> =
             below.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty()).collect();
-        !cells.is_empty() && !is_value(&named[column]) && cells.iter().filter(|c| is_value(c)).count() * 3 > cells.len() * 2
+        !cells.is_empty()
+            && !is_value(&named[column])
+            && cells.iter().filter(|c| is_value(c)).count() * 3 > cells.len() * 2
     });
     match guess {
         Guess::Likely => used >= 2 || column_of_values,
@@ -377,8 +381,7 @@ mod tests {
         for row in rows {
             grid.start_row().unwrap();
             for cell in *row {
-                let (heading, cell) =
-                    cell.strip_prefix("h!").map_or((Heading::No, *cell), |cell| (Heading::Yes, cell));
+                let (heading, cell) = cell.strip_prefix("h!").map_or((Heading::No, *cell), |cell| (Heading::Yes, cell));
                 let (size, text) = cell.split_once('!').unwrap_or(("1x1", cell));
                 let (columns, down) = size.split_once('x').unwrap();
                 grid.cell(text, columns.parse().unwrap(), down.parse().unwrap(), heading).unwrap();
@@ -391,12 +394,18 @@ mod tests {
 
     #[test]
     fn headings_travel_with_their_cells() {
-        assert_eq!(table(&[&["h!Region", "h!2024"], &["h!North", "5"], &["South", ""]]), "Region: North | 2024: 5\nRegion: South");
+        assert_eq!(
+            table(&[&["h!Region", "h!2024"], &["h!North", "5"], &["South", ""]]),
+            "Region: North | 2024: 5\nRegion: South"
+        );
         assert_eq!(
             table(&[&["h!1x2!Region", "h!2x1!Sales"], &["h!2023", "h!2024"], &["1x2!North", "1", "2"], &["3", "4"]]),
             "Region: North | Sales / 2023: 1 | Sales / 2024: 2\nRegion: North | Sales / 2023: 3 | Sales / 2024: 4"
         );
-        assert_eq!(table(&[&["h!Capital", "Paris"], &["h!Area", "105 km²", "41 sq mi"]]), "Capital: Paris\nArea: 105 km² | 41 sq mi");
+        assert_eq!(
+            table(&[&["h!Capital", "Paris"], &["h!Area", "105 km²", "41 sq mi"]]),
+            "Capital: Paris\nArea: 105 km² | 41 sq mi"
+        );
         assert_eq!(table(&[&["2x1!Prices"], &["h!Item", "h!Price"], &["Tea", "2"]]), "Prices\nItem: Tea | Price: 2");
         assert_eq!(table(&[&["h!only", "h!headings"]]), "only | headings");
         assert_eq!(table(&[&["a", "b"], &["c", ""], &["", "d"]]), "a | b\nc\nd");
@@ -404,7 +413,10 @@ mod tests {
 
     #[test]
     fn headings_are_guessed_with_care() {
-        assert_eq!(table(&[&["Item", "Price"], &["Tea", "2.50"], &["Milk", "1"]]), "Item: Tea | Price: 2.50\nItem: Milk | Price: 1");
+        assert_eq!(
+            table(&[&["Item", "Price"], &["Tea", "2.50"], &["Milk", "1"]]),
+            "Item: Tea | Price: 2.50\nItem: Milk | Price: 1"
+        );
         assert_eq!(table(&[&["Name", "Ada"], &["Role", "Admiral"]]), "Name | Ada\nRole | Admiral");
         assert_eq!(table(&[&["1", "2"], &["3", "4"]]), "1 | 2\n3 | 4");
         let below = vec![strings(&["x", "y"])];

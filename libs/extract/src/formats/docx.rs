@@ -83,12 +83,7 @@ impl Format for Docx {
     }
 }
 
-fn walk(
-    builder: &mut RenditionBuilder,
-    xml: &str,
-    styles: &Styles,
-    limits: &Limits,
-) -> Result<(), ExtractError> {
+fn walk(builder: &mut RenditionBuilder, xml: &str, styles: &Styles, limits: &Limits) -> Result<(), ExtractError> {
     let mut reader = reader(xml);
     let mut walk = Walk {
         builder,

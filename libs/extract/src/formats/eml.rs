@@ -38,9 +38,26 @@ const KEPT_HEADERS: &[&str] = &[
 ];
 /// Headers of which a mail has some; none of them opens a usual text.
 const TELLING_HEADERS: &[&str] = &[
-    "from", "to", "subject", "date", "message-id", "mime-version", "received", "return-path", "delivered-to",
-    "content-type", "reply-to", "sender", "cc", "x-mailer", "dkim-signature", "content-transfer-encoding",
-    "references", "in-reply-to", "list-id", "bcc",
+    "from",
+    "to",
+    "subject",
+    "date",
+    "message-id",
+    "mime-version",
+    "received",
+    "return-path",
+    "delivered-to",
+    "content-type",
+    "reply-to",
+    "sender",
+    "cc",
+    "x-mailer",
+    "dkim-signature",
+    "content-transfer-encoding",
+    "references",
+    "in-reply-to",
+    "list-id",
+    "bcc",
 ];
 /// Longest line of addresses: a mail to ten thousand people says so by its first ones.
 const HEADER_CHARS: usize = 4000;
@@ -110,7 +127,9 @@ pub(super) fn push_mail(
         };
         let value = crate::table::squeeze(&shown(&header.value));
         if !value.is_empty() {
-            headers.push_str(&format!("{kept}: {}\n", value.chars().take(HEADER_CHARS).collect::<String>()));
+            headers.extend([kept, ": "]);
+            headers.extend(value.chars().take(HEADER_CHARS));
+            headers.push('\n');
         }
     }
     if let Some(start) = builder.block(&headers, Gap::Paragraph)? {

@@ -113,11 +113,8 @@ fn opens_as_json(head: &str) -> bool {
 
 /// Several lines, each of which is an object or array by itself.
 fn is_lines(bytes: &[u8]) -> bool {
-    let lines: Vec<&[u8]> = bytes
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
-        .take(SAMPLED_LINES)
-        .collect();
+    let lines: Vec<&[u8]> =
+        bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).take(SAMPLED_LINES).collect();
     lines.len() >= 2
         && lines.iter().all(|line| {
             line.trim_ascii().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()

@@ -43,8 +43,14 @@ impl Format for Markdown {
             | Options::ENABLE_STRIKETHROUGH
             | Options::ENABLE_TASKLISTS
             | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
-        let mut walk =
-            Walk { builder, line: String::new(), lists: Vec::new(), state: State::default(), html: String::new(), table: None };
+        let mut walk = Walk {
+            builder,
+            line: String::new(),
+            lists: Vec::new(),
+            state: State::default(),
+            html: String::new(),
+            table: None,
+        };
         for event in Parser::new_ext(&decoded.text, options) {
             walk.event(event)?;
         }
@@ -247,9 +253,8 @@ mod tests {
 
     #[test]
     fn the_first_heading_is_the_title() {
-        let title = |source: &str| {
-            extract_in_process(source.as_bytes(), Some("a.md"), &Limits::default()).unwrap().title
-        };
+        let title =
+            |source: &str| extract_in_process(source.as_bytes(), Some("a.md"), &Limits::default()).unwrap().title;
         assert_eq!(title("words\n\n## Two\n\n# One *more*\n\n# Other").as_deref(), Some("One more"));
         assert_eq!(title("## Two\n\nwords"), None);
         assert_eq!(title("---\nauthor: x\n---\n# One\n").as_deref(), Some("One"));

@@ -198,7 +198,9 @@ fn is_plain(bytes: &[u8]) -> bool {
         return false;
     }
     // Some kinds are known by two letters, with which many a text begins.
-    let is_telling = |kind: &str| !kind.starts_with("text/") && !matches!(kind, "image/bmp" | "application/vnd.microsoft.portable-executable");
+    let is_telling = |kind: &str| {
+        !kind.starts_with("text/") && !matches!(kind, "image/bmp" | "application/vnd.microsoft.portable-executable")
+    };
     !infer::get(bytes).is_some_and(|kind| is_telling(kind.mime_type()))
 }
 

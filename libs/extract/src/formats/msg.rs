@@ -83,7 +83,7 @@ impl Format for Msg {
         for (name, value) in headers {
             let value = squeeze(&value.unwrap_or_default());
             if !value.is_empty() {
-                block.push_str(&format!("{name}: {value}\n"));
+                block.extend([name, ": ", &value, "\n"]);
             }
         }
         if let Some(start) = builder.block(&block, Gap::Paragraph)? {

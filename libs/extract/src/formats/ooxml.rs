@@ -54,8 +54,7 @@ impl Relations {
     /// Those of the part `of`, which lie beside it.
     pub(super) fn load(archive: &mut Archive<'_>, of: &str) -> Result<Self, ExtractError> {
         let (folder, file) = of.rsplit_once('/').unwrap_or(("", of));
-        let name =
-            if folder.is_empty() { format!("_rels/{file}.rels") } else { format!("{folder}/_rels/{file}.rels") };
+        let name = if folder.is_empty() { format!("_rels/{file}.rels") } else { format!("{folder}/_rels/{file}.rels") };
         Ok(part(archive, &name)?.map(|xml| relations(&xml, folder)).unwrap_or_default())
     }
 

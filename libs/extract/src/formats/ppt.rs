@@ -106,7 +106,6 @@ impl Slides {
             let Some((body, after)) = rest.split_at_checked(length) else { return };
             stream = after;
             match kind {
-                record::MAIN_MASTER | record::NOTES | record::HANDOUT => {}
                 record::CRYPT => self.encrypted = true,
                 record::SLIDE if depth < MOST_DEPTH => {
                     self.drawn.push(Vec::new());
@@ -116,7 +115,7 @@ impl Slides {
                 record::SLIDE_LIST if version >> 4 == 0 && depth < MOST_DEPTH => {
                     self.read(body, Part::Outline, depth + 1);
                 }
-                record::SLIDE_LIST => {}
+                record::SLIDE_LIST | record::MAIN_MASTER | record::NOTES | record::HANDOUT => {}
                 record::SLIDE_PLACE if part == Part::Outline => self.outline.push(Vec::new()),
                 record::TEXT_HEADER => {
                     self.kind = body.first_chunk().map_or(4, |kind| u32::from_le_bytes(*kind));

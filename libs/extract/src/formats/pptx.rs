@@ -79,9 +79,10 @@ fn slide_ids(presentation: &str) -> Result<Vec<String>, ExtractError> {
         match next(&mut reader)? {
             Event::Start(element) | Event::Empty(element) if element.local_name().as_ref() == "sldId" => {
                 // Two attributes are named id; the relation's has a prefix.
-                let relation = element.attributes().with_checks(false).flatten().find(|attribute| {
-                    attribute.key.local_name().as_ref() == "id" && attribute.key.prefix().is_some()
-                });
+                let relation =
+                    element.attributes().with_checks(false).flatten().find(|attribute| {
+                        attribute.key.local_name().as_ref() == "id" && attribute.key.prefix().is_some()
+                    });
                 ids.extend(relation.map(|attribute| attribute.value.as_ref().to_owned()));
             }
             Event::Eof => return Ok(ids),
@@ -194,7 +195,8 @@ impl Walk<'_> {
             }
             // Cells that another one covers are there, and empty.
             "tc" if !empty => {
-                let covered = ["hMerge", "vMerge"].iter().any(|name| attribute(element, name).is_some_and(is_on));
+                let covered =
+                    ["hMerge", "vMerge"].iter().any(|name| attribute(element, name).is_some_and(|value| is_on(&value)));
                 let span =
                     |name: &str| attribute(element, name).and_then(|value| value.parse().ok()).unwrap_or(1_usize);
                 self.cell = (!covered).then(|| (String::new(), span("gridSpan"), span("rowSpan")));
@@ -264,6 +266,6 @@ impl Walk<'_> {
     }
 }
 
-fn is_on(value: String) -> bool {
+fn is_on(value: &str) -> bool {
     value == "1" || value == "true"
 }

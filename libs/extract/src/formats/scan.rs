@@ -15,8 +15,7 @@ const PAGE_BYTES: u64 = 3500 * 3500 + 1024;
 pub(super) fn pages(bytes: &[u8], wanted: &[u32], ocr: &Ocr) -> Option<BTreeMap<u32, Recognised>> {
     let (first, last) = (*wanted.first()?, *wanted.last()?);
     let program = program::find("pdftoppm").filter(|_| ocr.is_there())?;
-    let arguments =
-        ["-q", "-gray", "-scale-to", LONGER_SIDE, "-f", &first.to_string(), "-l", &last.to_string(), "-"];
+    let arguments = ["-q", "-gray", "-scale-to", LONGER_SIDE, "-f", &first.to_string(), "-l", &last.to_string(), "-"];
     let mut child = program::command(&program, &arguments).spawn().ok()?;
     let mut stdin = child.stdin.take()?;
     let mut stdout = BufReader::new(child.stdout.take()?);

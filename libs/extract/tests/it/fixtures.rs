@@ -84,7 +84,9 @@ pub(crate) fn paragraph(properties: &str, text: &str) -> String {
 
 /// A workbook with one sheet of these cells: `<c r="A1" t="inlineStr"><is><t>…</t></is></c>`.
 pub(crate) fn xlsx(rows: &str) -> Vec<u8> {
-    let sheet = format!("<worksheet xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData>{rows}</sheetData></worksheet>");
+    let sheet = format!(
+        "<worksheet xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData>{rows}</sheetData></worksheet>"
+    );
     archive(&[
         ("[Content_Types].xml", b"<Types><Override PartName=\"/xl/workbook.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml\"/></Types>"),
         ("_rels/.rels", b"<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"r1\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"),
@@ -101,11 +103,16 @@ pub(crate) fn cell(place: &str, text: &str) -> String {
 
 /// An OpenDocument file of the kind `text`, `spreadsheet` or `presentation`.
 pub(crate) fn odf(kind: &str, body: &str) -> Vec<u8> {
-    let content = format!("<office:document-content><office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>");
+    let content = format!(
+        "<office:document-content><office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
+    );
     let media_type = format!("application/vnd.oasis.opendocument.{kind}");
     archive(&[
         ("mimetype", media_type.as_bytes()),
         ("content.xml", content.as_bytes()),
-        ("meta.xml", b"<office:document-meta><office:meta><dc:title>The title</dc:title></office:meta></office:document-meta>"),
+        (
+            "meta.xml",
+            b"<office:document-meta><office:meta><dc:title>The title</dc:title></office:meta></office:document-meta>",
+        ),
     ])
 }

@@ -72,10 +72,7 @@ fn slides_are_pages_with_titles_tables_and_notes() {
     let rendition = read(&bytes);
     assert_eq!(
         pages(&rendition),
-        [
-            (1, "Aims & scope\n\npoint\n- deeper\n\nItem: Tea | Price: 2\n\nNotes: Say it slowly."),
-            (2, "End")
-        ]
+        [(1, "Aims & scope\n\npoint\n- deeper\n\nItem: Tea | Price: 2\n\nNotes: Say it slowly."), (2, "End")]
     );
     assert_eq!(sections(&rendition), [(1, "Aims & scope"), (1, "End")]);
     assert_eq!(rendition.title.as_deref(), Some("Aims & scope"));
@@ -142,16 +139,25 @@ fn books_are_read_in_their_order() {
         <spine><itemref idref=\"a\"/><itemref idref=\"i\"/><itemref idref=\"b\"/></spine></package>";
     let members: Vec<(&str, &[u8])> = vec![
         ("mimetype", b"application/epub+zip"),
-        ("META-INF/container.xml", b"<container><rootfiles><rootfile full-path=\"OPS/book.opf\"/></rootfiles></container>"),
+        (
+            "META-INF/container.xml",
+            b"<container><rootfiles><rootfile full-path=\"OPS/book.opf\"/></rootfiles></container>",
+        ),
         ("OPS/book.opf", package.as_bytes()),
         ("OPS/text/two .xhtml", b"<html><body><p>later</p></body></html>"),
-        ("OPS/text/one.xhtml", b"<?xml version=\"1.0\"?><html><head><title>x</title></head><body><h1>One</h1><p>first</p></body></html>"),
+        (
+            "OPS/text/one.xhtml",
+            b"<?xml version=\"1.0\"?><html><head><title>x</title></head><body><h1>One</h1><p>first</p></body></html>",
+        ),
     ];
     let rendition = read(&archive(&members));
     assert_eq!(rendition.text, "One\n\nfirst\n\nlater");
     assert_eq!((rendition.title.as_deref(), rendition.media_type.as_str()), (Some("The Book"), "application/epub+zip"));
     let mut locked = members;
-    locked.push(("META-INF/encryption.xml", b"<encryption><EncryptionMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#aes128-cbc\"/></encryption>"));
+    locked.push((
+        "META-INF/encryption.xml",
+        b"<encryption><EncryptionMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#aes128-cbc\"/></encryption>",
+    ));
     assert_eq!(extract_in_process(&archive(&locked), None, &Limits::default()).unwrap_err().reason(), "encrypted");
 }
 
@@ -197,7 +203,10 @@ async fn files_embedded_in_documents_become_documents() {
         &[("word/embeddings/oleObject1.bin", &object), ("word/embeddings/in.docx", &inner)],
     );
     let (extraction, contents) = unpack(config(), &bytes, "a.docx").await;
-    assert_eq!(extraction.children.iter().map(|child| child.name.as_str()).collect::<Vec<_>>(), ["note.txt", "in.docx"]);
+    assert_eq!(
+        extraction.children.iter().map(|child| child.name.as_str()).collect::<Vec<_>>(),
+        ["note.txt", "in.docx"]
+    );
     assert_eq!(contents, [b"words".to_vec(), inner]);
 }
 

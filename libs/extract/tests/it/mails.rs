@@ -55,6 +55,15 @@ fn a_mailbox_is_pages_of_mails() {
 }
 
 #[test]
+fn mails_of_a_mailbox_may_lack_headers() {
+    let mbox = "From someone Mon Jun 01 10:00:00 2009\n\nOne.\n\nFrom someone Mon Jun 01 11:00:00 2010\n\nTwo.\n";
+    let rendition = extract_in_process(mbox.as_bytes(), None, &Limits::default()).unwrap();
+    assert_eq!((rendition.media_type.as_str(), rendition.text.as_str()), ("application/mbox", "One.\n\nTwo."));
+    let text = "From here to there it took many hours.";
+    assert_eq!(extract_in_process(text.as_bytes(), None, &Limits::default()).unwrap().media_type, "text/plain");
+}
+
+#[test]
 fn a_mail_of_outlook_is_read_property_by_property() {
     let mut file = cfb::CompoundFile::create(Cursor::new(Vec::new())).unwrap();
     let mut table = vec![0; 32];
@@ -63,12 +72,21 @@ fn a_mail_of_outlook_is_read_property_by_property() {
     table.extend(((1_704_067_200_u64 + 11_644_473_600) * 10_000_000).to_le_bytes());
     file.create_stream("/__properties_version1.0").unwrap().write_all(&table).unwrap();
     let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-    for (tag, text) in [("0037", "The plan"), ("0C1A", "Ada"), ("5D01", "ada@example.org"), ("0E04", "Bob"), ("1000", "Hello.\r\nBye.")] {
+    for (tag, text) in [
+        ("0037", "The plan"),
+        ("0C1A", "Ada"),
+        ("5D01", "ada@example.org"),
+        ("0E04", "Bob"),
+        ("1000", "Hello.\r\nBye."),
+    ] {
         file.create_stream(format!("/__substg1.0_{tag}001F")).unwrap().write_all(&wide(text)).unwrap();
     }
     file.create_storage("/__attach_version1.0_#00000000").unwrap();
     for (name, bytes) in [("3707001F", wide("note.txt")), ("37010102", b"words".to_vec())] {
-        file.create_stream(format!("/__attach_version1.0_#00000000/__substg1.0_{name}")).unwrap().write_all(&bytes).unwrap();
+        file.create_stream(format!("/__attach_version1.0_#00000000/__substg1.0_{name}"))
+            .unwrap()
+            .write_all(&bytes)
+            .unwrap();
     }
     let rendition = extract_in_process(&file.into_inner().into_inner(), None, &Limits::default()).unwrap();
     assert_eq!(

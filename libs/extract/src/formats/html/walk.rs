@@ -149,11 +149,8 @@ impl Walk<'_> {
                     self.text(&description);
                 }
             }
-            _ if self.in_row => {
-                if is_block(name) {
-                    self.text(" ");
-                }
-            }
+            _ if self.in_row && is_block(name) => self.text(" "),
+            _ if self.in_row => {}
             "table" => {
                 self.flush()?;
                 self.tight = false;

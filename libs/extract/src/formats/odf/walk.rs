@@ -155,8 +155,7 @@ impl Walk<'_> {
             "p" | "h" => {
                 let level = number("outline-level").map(|level| level.clamp(1, 6) as u8);
                 let is_heading = element.local_name().as_ref() == "h";
-                self.paragraphs
-                    .push(Paragraph { text: String::new(), level: is_heading.then(|| level.unwrap_or(1)) });
+                self.paragraphs.push(Paragraph { text: String::new(), level: is_heading.then(|| level.unwrap_or(1)) });
             }
             "s" => self.space(&" ".repeat(number("c").unwrap_or(1).min(MOST_SPACES))),
             "tab" | "tab-stop" => self.space("\t"),
@@ -190,8 +189,7 @@ impl Walk<'_> {
                 self.page += 1;
                 self.builder.page(self.page)?;
                 self.builder.heading(1, &attribute(element, "name").unwrap_or_default())?;
-                self.sheet =
-                    Some(Rows { finished: Vec::new(), row: Vec::new(), gap: 0, repeated: 1, cell: None });
+                self.sheet = Some(Rows { finished: Vec::new(), row: Vec::new(), gap: 0, repeated: 1, cell: None });
             }
             "table" => {
                 self.tables.push(Table { grid: Grid::new(self.limits), cell: None, in_head: false });

@@ -250,11 +250,9 @@ impl Reader<'_, '_> {
                 self.is_row = false;
             }
             "intbl" => self.is_row = true,
-            "trowd" => {}
             "par" | "sect" | "page" | "column" => self.end_paragraph()?,
             "cell" | "nestcell" => self.cells.push(std::mem::take(&mut self.paragraph)),
             "row" => self.end_row()?,
-            "nestrow" => {}
             "footnote" if self.group.place == Place::Text => {
                 // Its group holds only the note; the brackets stand around what it adds.
                 self.note()?;
@@ -342,7 +340,7 @@ impl Reader<'_, '_> {
         let note = crate::table::squeeze(&words.join(" "));
         self.paragraph = outside;
         if !note.is_empty() {
-            self.paragraph.push_str(&format!("[{note}]"));
+            self.paragraph.extend(["[", &note, "]"]);
         }
         Ok(())
     }

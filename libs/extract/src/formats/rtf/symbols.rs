@@ -25,12 +25,55 @@ pub(super) fn symbol(word: &str) -> Option<&'static str> {
 pub(super) fn is_left_out(word: &str) -> bool {
     matches!(
         word,
-        "pict" | "object" | "themedata" | "colorschememapping" | "datastore" | "latentstyles" | "header" | "headerl"
-            | "headerr" | "headerf" | "footer" | "footerl" | "footerr" | "footerf" | "annotation" | "atnid" | "atnauthor"
-            | "fldinst" | "colortbl" | "listtable" | "listoverridetable" | "rsidtbl" | "generator" | "revtbl" | "xe"
-            | "tc" | "bkmkstart" | "bkmkend" | "filetbl" | "mmathPr" | "pnseclvl" | "ftnsep" | "ftnsepc" | "aftnsep"
-            | "aftnsepc" | "author" | "operator" | "company" | "comment" | "doccomm" | "keywords" | "subject"
-            | "creatim" | "revtim" | "printim" | "buptim" | "nonshppict" | "datafield" | "listtext"
+        "pict"
+            | "object"
+            | "themedata"
+            | "colorschememapping"
+            | "datastore"
+            | "latentstyles"
+            | "header"
+            | "headerl"
+            | "headerr"
+            | "headerf"
+            | "footer"
+            | "footerl"
+            | "footerr"
+            | "footerf"
+            | "annotation"
+            | "atnid"
+            | "atnauthor"
+            | "fldinst"
+            | "colortbl"
+            | "listtable"
+            | "listoverridetable"
+            | "rsidtbl"
+            | "generator"
+            | "revtbl"
+            | "xe"
+            | "tc"
+            | "bkmkstart"
+            | "bkmkend"
+            | "filetbl"
+            | "mmathPr"
+            | "pnseclvl"
+            | "ftnsep"
+            | "ftnsepc"
+            | "aftnsep"
+            | "aftnsepc"
+            | "author"
+            | "operator"
+            | "company"
+            | "comment"
+            | "doccomm"
+            | "keywords"
+            | "subject"
+            | "creatim"
+            | "revtim"
+            | "printim"
+            | "buptim"
+            | "nonshppict"
+            | "datafield"
+            | "listtext"
     )
 }
 
@@ -46,7 +89,9 @@ pub(super) fn of_code_page(page: i32) -> &'static Encoding {
         950 => "big5",
         10000 => "macintosh",
         65001 => "utf-8",
-        1250..=1258 => return Encoding::for_label(format!("windows-{page}").as_bytes()).unwrap_or(encoding_rs::WINDOWS_1252),
+        1250..=1258 => {
+            return Encoding::for_label(format!("windows-{page}").as_bytes()).unwrap_or(encoding_rs::WINDOWS_1252);
+        }
         _ => "windows-1252",
     };
     Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::WINDOWS_1252)
