@@ -14,6 +14,7 @@ mod eval;
 mod jobs;
 mod output;
 mod report;
+mod screen;
 mod search;
 mod show;
 mod up;
