@@ -98,6 +98,12 @@ mod tests {
         Arc::new(HashingEmbedder::new(32))
     }
 
+    /// An address where nobody listens any more.
+    fn nobody() -> std::net::SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    }
+
     fn failing(checks: &Checks) -> Vec<(&str, &str)> {
         let failed = checks.iter().filter_map(|(name, result)| Some((name.as_str(), result.as_ref().err()?.as_str())));
         failed.collect()
@@ -134,10 +140,7 @@ mod tests {
     #[tokio::test]
     async fn a_model_that_is_away_is_not_ready() {
         let test = TestDatabase::create().await;
-        // A port that was free a moment ago.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
+        let url = format!("http://{}", nobody());
         let away = OpenAiEmbedder::for_carrel(RemoteOptions::new(&url, "all-MiniLM-L6-v2", 384)).unwrap();
         let away: Arc<dyn Embedder> = Arc::new(CachedEmbedder::new(away, 1 << 20));
         let checks = checks(&test.database, away).await;
@@ -150,8 +153,7 @@ mod tests {
     #[tokio::test]
     async fn a_database_that_is_away_or_all_too_open_is_not_ready() {
         let test = TestDatabase::create().await;
-        let mut options = DatabaseOptions::new(test.service_url.replace("127.0.0.1:", "127.0.0.2:1"));
-        options.pool_size = 1;
+        let options = DatabaseOptions::new(format!("postgres://carrel@{}/carrel", nobody()));
         let away = Database::connect_lazy(&options).unwrap();
         let found = checks(&away, model()).await;
         let names: Vec<&str> = failing(&found).into_iter().map(|(name, _)| name).collect();
