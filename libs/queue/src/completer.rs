@@ -42,9 +42,9 @@ impl Completer {
     /// Answers whether the claim was still held, and so the job is completed.
     pub(crate) async fn complete(&self, id: JobId, claim: ClaimToken, result: Value) -> Result<bool, JobError> {
         let (answer, answered) = oneshot::channel();
-        let gone = |_| JobError::retry("worker_stopped", "the worker stopped before the job was completed");
-        self.endings.send(Ending { id, claim, result, answer }).map_err(|_| gone(()))?;
-        answered.await.map_err(|_| gone(()))?
+        let gone = || JobError::retry("worker_stopped", "the worker stopped before the job was completed");
+        self.endings.send(Ending { id, claim, result, answer }).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
     }
 }
 

@@ -48,7 +48,9 @@ impl Postgres {
         let server = Self {
             folder: folder.to_owned(),
             port: free_port()?,
-            settings: format!("fsync=on synchronous_commit=on full_page_writes=on max_connections=60 {settings}"),
+            settings: format!(
+                "fsync=on synchronous_commit=on full_page_writes=on wal_level=replica max_connections=60 {settings}"
+            ),
         };
         server.up().await?;
         Ok(server)
@@ -152,7 +154,11 @@ impl Redis {
     /// One command on a connection of its own.
     pub async fn ask(&self, command: &redis::Cmd) -> Result<redis::Value> {
         let client = redis::Client::open(self.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        // A busy machine is no fault.
+        let patience = Some(Duration::from_secs(20));
+        let config =
+            redis::AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         match command.query_async(&mut connection).await {
             Ok(value) => Ok(value),
             Err(error) => bail!("Redis: {error}"),

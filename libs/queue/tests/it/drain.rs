@@ -64,5 +64,7 @@ async fn released(bench: &Bench, id: carrel_domain::JobId) {
     assert_eq!((job.state, job.attempt), (JobState::Available, 0), "the attempt is not charged");
     let mut tx = bench.database.begin(bench.workspace).await.unwrap();
     let explained = jobs::explain(&mut tx, id, Duration::from_secs(30)).await.unwrap().unwrap();
-    assert_eq!(explained.attempts.iter().map(|a| a.outcome).collect::<Vec<_>>(), [AttemptOutcome::Released]);
+    // A claim that was under way at the stop may have taken it once more, and gave it back unstarted.
+    assert!(!explained.attempts.is_empty());
+    assert!(explained.attempts.iter().all(|a| a.outcome == AttemptOutcome::Released), "{:?}", explained.attempts);
 }

@@ -308,9 +308,9 @@ impl Real<'_> {
                 access::audit(&mut tx, &context, "probe.act", Some(job.id.0), serde_json::json!({})).await.unwrap();
                 let held = jobs::complete(&mut tx, job.id, job.claim, &serde_json::json!(null)).await.unwrap();
                 if held {
-                    tx.commit().await.unwrap()
+                    tx.commit().await.unwrap();
                 } else {
-                    tx.rollback().await.unwrap()
+                    tx.rollback().await.unwrap();
                 }
                 Some(held)
             }

@@ -81,12 +81,13 @@ pub(super) async fn calendar(stage: &mut Stage) -> Result<()> {
         stage.hire_one()?;
         stage.effects(20, 10).await?;
     }
-    // Nobody brings a tick any more, so that all jobs can end.
+    // Every worker fires what the database holds; without that nobody brings a tick any more, and all jobs can end.
     stage.hire.ticks = false;
     let grace = stage.hire.drain + Duration::from_secs(3);
     while !stage.crew.is_empty() {
         stage.crew.dismiss(0, grace).await?;
     }
+    sqlx::query("delete from carrel.schedule").execute(&stage.owner).await?;
     stage.hire_all()?;
     let ids: Vec<Uuid> = sqlx::query_scalar("select j.id from carrel.job_all j where j.kind = 'probe.tick'")
         .fetch_all(&stage.owner)

@@ -142,7 +142,10 @@ async fn peers(lab: &mut Lab, depth: usize) -> Result<Window> {
     let mut process = command.arg("peer").arg("--redis").arg(lab.redis.url()).spawn()?;
     let pid = process.id().context("the peer has ended")?;
     let client = redis::Client::open(lab.redis.url())?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
+    // A busy machine is no fault.
+    let patience = Some(Duration::from_secs(20));
+    let config = redis::AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     let done = apalis_redis::Config::default().queue(peer::QUEUE).done_jobs_set();
     let measured =
         window(depth, pid, async || Ok(redis::cmd("SCARD").arg(&done).query_async(&mut connection).await?)).await;
