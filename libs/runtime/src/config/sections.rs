@@ -89,7 +89,8 @@ pub struct Redis {
     pub authority: Option<String>,
     /// Login at the sentinels.
     pub sentinel_user: Option<String>,
-    /// Login at the sentinels.
+    /// Password at the sentinels.
+    #[schemars(with = "Option<String>")]
     pub sentinel_password: Option<SecretString>,
     /// Put before every key.
     pub prefix: String,
