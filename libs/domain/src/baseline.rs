@@ -57,6 +57,7 @@ pub struct Member {
 }
 
 /// What became of a document between two baselines.
+#[expect(clippy::large_enum_variant, reason = "a page holds 200 of them at most")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Only the later one holds it.

@@ -148,6 +148,15 @@ pub async fn keep_reply(
     Ok(())
 }
 
+/// Forgets the replies of the workspace from before `before`; answers how many. Replies are also forgotten as new ones
+/// come; this is for workspaces where none do.
+pub async fn expire_idempotent(transaction: &mut Transaction, before: DateTime<Utc>) -> Result<u64, StorageError> {
+    let done = sqlx::query!("delete from carrel.idempotency where created_at < $1", before)
+        .execute(transaction.connection())
+        .await?;
+    Ok(done.rows_affected())
+}
+
 /// Records that `action` happened to `subject`, in the transaction of the change itself.
 pub async fn audit(
     transaction: &mut Transaction,
