@@ -226,8 +226,6 @@ fn is_whole_word(text: &[u8], start: usize, end: usize) -> bool {
 
 impl Compiled {
     fn at(&self, text: &[u8], literal: usize) -> Option<Match> {
-        /// Farther than this from its literal no value ends (the longest are armoured private keys).
-        const REACH: usize = 68_000;
         let rule = self.rule;
         let from = if rule.behind == 0 {
             let glued =
@@ -240,11 +238,12 @@ impl Compiled {
         } else {
             literal.saturating_sub(rule.behind)
         };
-        let near = if rule.behind == 0 { REACH } else { rule.behind + 400 };
+        let near = rule.behind + rule.reach;
         let window = &text[from..text.len().min(from + near)];
         let captures = self.pattern.captures(window)?;
         let value = captures.get(1).or_else(|| captures.get(0))?;
-        let (start, end) = (from + value.start(), from + value.end());
+        let start = from + value.start();
+        let end = rule.closing.map_or(from + value.end(), |closing| armour_end(text, from + value.end(), closing));
         let bytes = &text[start..end];
         if rule.entropy > 0.0 && entropy(&bytes[..bytes.len().min(512)]) < rule.entropy {
             return None;
@@ -258,6 +257,29 @@ impl Compiled {
         let validated = agreed || rule.checksum.is_none() && rule.confidence >= 90;
         Some(Match { kind: rule.kind, start, end, confidence, validated })
     }
+}
+
+/// Where an armoured key that began before `from` ends: with the line of its closing mark, or, when that is missing
+/// or another key begins before it, with the last line that may belong to it.
+fn armour_end(text: &[u8], from: usize, closing: &str) -> usize {
+    /// The longest armoured keys, with subkeys and photographs.
+    const LONGEST: usize = 64_000;
+    let rest = &text[from..text.len().min(from + LONGEST)];
+    let next = memchr::memmem::find(rest, b"-----BEGIN ").unwrap_or(rest.len());
+    if let Some(mark) = memchr::memmem::find(&rest[..next], closing.as_bytes()) {
+        let line = rest[mark..].iter().position(|byte| *byte == b'\n').unwrap_or(rest.len() - mark);
+        // In one line of JSON or a script the value goes on behind the key.
+        let line = &rest[mark..mark + line.min(100)];
+        let end = memchr::memmem::rfind(line, b"----").map_or(line.len(), |dashes| dashes + 4);
+        let mut end = from + mark + if closing.starts_with('-') { end } else { line.len() };
+        // Never inside a character.
+        while text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+            end -= 1;
+        }
+        return end;
+    }
+    let body = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=\r\n\\ ".contains(byte)).count();
+    from + body
 }
 
 #[cfg(test)]

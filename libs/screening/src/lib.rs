@@ -18,6 +18,7 @@
 //! ```
 
 pub mod breach;
+mod chain;
 mod checks;
 mod contact;
 pub mod dataset;

@@ -4,24 +4,22 @@
 //! which groups digits and letters with their separators into candidates. Each candidate's form is one number, so
 //! that a table answers which checks are worth doing.
 
+use crate::chain::Chain;
 use crate::contact::{email, phone};
 use crate::detection::{Detection, WorkspaceKey};
 use crate::financial::{card, iban, is_aba_routing};
-use crate::identity::{self, Belief, Spec, compact_into, shape_of, shape_of_byte};
+use crate::identity::{self, Belief, Spec, compact_into, shape_of};
 use crate::lexicon::{Announcement, Lexicon};
 use crate::matching::{Context, Match, without_overlaps};
 use crate::secrets::wallets;
 use crate::{Kind, Region, ScreeningError, network};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::OnceLock;
 
 /// A word counts for values that begin within this many bytes behind it (or end this close before it).
 const BEFORE: usize = 70;
 const AFTER: usize = 24;
-/// Most groups and most characters of a candidate.
-const GROUPS: usize = 9;
-const LONGEST: usize = 42;
-
 /// What to look for.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -35,7 +33,7 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints(pub(crate) Context);
 
-/// Finds personal data and credentials in texts. Built once, used from any number of threads.
+/// Finds personal data and credentials in texts, from any number of threads.
 ///
 /// ```
 /// use carrel_screening::{Kind, Options, Scanner, WorkspaceKey};
@@ -49,9 +47,39 @@ pub struct Hints(pub(crate) Context);
 /// assert!(!format!("{found:?}").contains("ann@"));
 /// ```
 pub struct Scanner {
+    tables: &'static Tables,
+    options: Options,
+}
+
+/// What all scanners of a process share.
+struct Tables {
     lexicon: Lexicon,
     forms: HashMap<u128, Vec<Form>, BuildHasherDefault<Mixing>>,
-    options: Options,
+}
+
+impl Tables {
+    fn compile() -> Result<Self, ScreeningError> {
+        phone::prepare()?;
+        let mut forms: HashMap<u128, Vec<Form>, BuildHasherDefault<Mixing>> = HashMap::default();
+        for (index, spec) in identity::specs().enumerate() {
+            for form in spec.forms.split('|') {
+                let shape = shape_of(form.as_bytes()).ok_or(ScreeningError::Table { rule: spec.kind.id() })?;
+                let written = form.bytes().any(|byte| !byte.is_ascii_alphanumeric());
+                forms.entry(shape).or_default().push(Form { spec, context: Context::identity(index), written });
+            }
+        }
+        Ok(Self { lexicon: Lexicon::compile()?, forms })
+    }
+
+    /// Compiled by the first scanner.
+    fn get() -> Result<&'static Self, ScreeningError> {
+        static TABLES: OnceLock<Tables> = OnceLock::new();
+        if let Some(tables) = TABLES.get() {
+            return Ok(tables);
+        }
+        let tables = Self::compile()?;
+        Ok(TABLES.get_or_init(|| tables))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -70,21 +98,12 @@ pub(crate) struct Scratch {
 }
 
 impl Scanner {
-    /// Compiles the tables (some tens of milliseconds; numbering plans a little longer).
+    /// The first scanner of a process compiles the tables (some tenths of a second); the others share them.
     ///
     /// # Errors
     /// [`ScreeningError::Table`] and [`ScreeningError::NumberingPlans`] when a built-in table is damaged.
     pub fn new(options: Options) -> Result<Self, ScreeningError> {
-        phone::prepare()?;
-        let mut forms: HashMap<u128, Vec<Form>, BuildHasherDefault<Mixing>> = HashMap::default();
-        for (index, spec) in identity::specs().enumerate() {
-            for form in spec.forms.split('|') {
-                let shape = shape_of(form.as_bytes()).ok_or(ScreeningError::Table { rule: spec.kind.id() })?;
-                let written = form.bytes().any(|byte| !byte.is_ascii_alphanumeric());
-                forms.entry(shape).or_default().push(Form { spec, context: Context::identity(index), written });
-            }
-        }
-        Ok(Self { lexicon: Lexicon::compile()?, forms, options })
+        Ok(Self { tables: Tables::get()?, options })
     }
 
     /// What these options were.
@@ -94,7 +113,7 @@ impl Scanner {
 
     /// What a heading says about the values below it.
     pub fn hints(&self, heading: &str) -> Hints {
-        Hints(self.lexicon.context_of(heading))
+        Hints(self.tables.lexicon.context_of(heading))
     }
 
     /// Hints that values of this kind are expected.
@@ -132,12 +151,19 @@ impl Scanner {
         let bytes = text.as_bytes();
         scratch.announcements.clear();
         scratch.matches.clear();
+        for at in memchr::memchr_iter(b'@', bytes) {
+            scratch.matches.extend(email::around(bytes, at));
+        }
+        // A cell that is one address has no room for anything else.
+        if let [only] = scratch.matches[..]
+            && (only.start, only.end) == (0, bytes.len())
+            && only.confidence >= self.options.min_confidence
+        {
+            return;
+        }
         // Numbers alone hold no literal.
         if bytes.iter().any(|byte| !byte.is_ascii_digit() && !matches!(byte, b' ' | b'.' | b'-' | b'+')) {
-            self.lexicon.read(bytes, &mut scratch.announcements, &mut scratch.matches);
-            for at in memchr::memchr_iter(b'@', bytes) {
-                scratch.matches.extend(email::around(bytes, at));
-            }
+            self.tables.lexicon.read(bytes, &mut scratch.announcements, &mut scratch.matches);
         }
         let mut walk = Walk {
             scanner: self,
@@ -184,17 +210,6 @@ struct Walk<'w> {
     /// First announcement that may still be near.
     first: usize,
     matches: &'w mut Vec<Match>,
-}
-
-/// Words joined by single separators.
-struct Chain {
-    ends: [usize; GROUPS],
-    lengths: [u8; GROUPS],
-    shapes: [Option<u128>; GROUPS],
-    /// Letters or digits up to and with each group.
-    sizes: [u8; GROUPS],
-    digits_only: [bool; GROUPS],
-    count: usize,
 }
 
 impl Walk<'_> {
@@ -269,7 +284,7 @@ impl Walk<'_> {
         {
             return end;
         }
-        if length > LONGEST {
+        if length > Chain::LONGEST {
             return end;
         }
         if text[start].is_ascii_digit() || digits > 0 || length <= 6 { self.groups(start, end) } else { end }
@@ -277,7 +292,7 @@ impl Walk<'_> {
 
     /// Candidates of one to nine groups beginning at the word `start..end`.
     fn groups(&mut self, start: usize, end: usize) -> usize {
-        let chain = self.chain(start, end);
+        let chain = Chain::read(self.text, start, end);
         let numeric = self.text[start].is_ascii_digit();
         let mut phone_found = None;
         if numeric && chain.sizes[chain.count - 1] >= 6 {
@@ -298,72 +313,6 @@ impl Walk<'_> {
         self.accept(phone_found).unwrap_or(end)
     }
 
-    fn chain(&self, start: usize, first_end: usize) -> Chain {
-        let text = self.text;
-        let mut chain = Chain {
-            ends: [0; GROUPS],
-            lengths: [0; GROUPS],
-            shapes: [None; GROUPS],
-            sizes: [0; GROUPS],
-            digits_only: [true; GROUPS],
-            count: 0,
-        };
-        let (mut at, mut end, mut shape, mut characters, mut size, mut digits_only) =
-            (start, first_end, Some(0u128), 0, 0, true);
-        loop {
-            for byte in &text[at..end] {
-                shape = shape.and_then(|shape| Some(shape << 3 | shape_of_byte(*byte)?));
-                digits_only &= byte.is_ascii_digit();
-            }
-            characters += end - at;
-            size += end - at;
-            if characters > LONGEST {
-                break;
-            }
-            let place = chain.count;
-            chain.ends[place] = end;
-            chain.lengths[place] = (end - at) as u8;
-            chain.shapes[place] = shape;
-            chain.sizes[place] = size as u8;
-            chain.digits_only[place] = digits_only;
-            chain.count += 1;
-            if chain.count == GROUPS {
-                break;
-            }
-            // `(` opens and `)` closes the check digit of Hong Kong's cards.
-            let separator = match text.get(end) {
-                Some(b'-' | b' ' | b'.' | b'/' | b'+' | b'_' | b'(') => 1,
-                Some(0xc2) if text.get(end + 1) == Some(&0xa0) => 2,
-                _ => break,
-            };
-            let closing = text[end] == b'(';
-            shape = shape.and_then(|shape| Some(shape << 3 | shape_of_byte(text[end + separator - 1])?));
-            characters += 1;
-            at = end + separator;
-            end = at;
-            while end < text.len() && text[end].is_ascii_alphanumeric() {
-                end += 1;
-            }
-            if end == at || end - at > 14 {
-                break;
-            }
-            if closing {
-                if end - at == 1 && text.get(end) == Some(&b')') && chain.count < GROUPS {
-                    let inner = shape_of_byte(text[at]).zip(shape_of_byte(b')'));
-                    chain.ends[chain.count] = end + 1;
-                    chain.lengths[chain.count] = 1;
-                    chain.shapes[chain.count] =
-                        shape.zip(inner).map(|(shape, (digit, close))| shape << 6 | digit << 3 | close);
-                    chain.sizes[chain.count] = size as u8 + 1;
-                    chain.digits_only[chain.count] = false;
-                    chain.count += 1;
-                }
-                break;
-            }
-        }
-        chain
-    }
-
     /// The value that groups 0 to `last` are.
     fn candidate(&mut self, start: usize, chain: &Chain, last: usize) -> Option<Match> {
         let end = chain.ends[last];
@@ -372,7 +321,7 @@ impl Walk<'_> {
             return None;
         }
         let is_card_like = chain.digits_only[last] && size >= 12;
-        let forms = chain.shapes[last].and_then(|shape| self.scanner.forms.get(&shape));
+        let forms = chain.shapes[last].and_then(|shape| self.scanner.tables.forms.get(&shape));
         let routing = chain.digits_only[last] && size == 9;
         if !is_card_like && forms.is_none() && !routing {
             return None;

@@ -60,7 +60,7 @@ struct Plans {
 }
 
 fn compiled<'p>(cell: &'p OnceLock<Option<Regex>>, expression: &str) -> Option<&'p Regex> {
-    cell.get_or_init(|| Regex::new(&format!("^(?-u:{expression})$")).ok()).as_ref()
+    cell.get_or_init(|| Regex::new(&format!("^(?-u:(?:{expression}))$")).ok()).as_ref()
 }
 
 fn plans() -> &'static Plans {
@@ -120,12 +120,12 @@ fn international(digits: &[u8]) -> International {
             return International::No;
         }
         if let Some(plan) = plans.codes.get(&code) {
-            if compiled(&plan.pattern, &format!("(?:{})", plan.expression)).is_some_and(|p| p.is_match(national)) {
+            if compiled(&plan.pattern, &plan.expression).is_some_and(|p| p.is_match(national)) {
                 return International::Valid;
             }
             // Italy keeps its 0; elsewhere a 0 behind the country code is a habit.
             if let Some(rest) = national.strip_prefix(b"0")
-                && compiled(&plan.pattern, &format!("(?:{})", plan.expression)).is_some_and(|p| p.is_match(rest))
+                && compiled(&plan.pattern, &plan.expression).is_some_and(|p| p.is_match(rest))
             {
                 return International::Valid;
             }
@@ -139,7 +139,7 @@ fn international(digits: &[u8]) -> International {
 /// The national significant number of `digits` as dialled inside the region.
 fn national(digits: &[u8], region: Region) -> Option<(u16, &[u8])> {
     let plan = plans().regions.get(&region.0)?;
-    let pattern = compiled(&plan.pattern, &format!("(?:{})", plan.expression))?;
+    let pattern = compiled(&plan.pattern, &plan.expression)?;
     if pattern.is_match(digits) {
         return Some((plan.code, digits));
     }
@@ -190,7 +190,7 @@ fn without_trunk(digits: &[u8]) -> String {
         else {
             continue;
         };
-        if !compiled(&plan.pattern, &format!("(?:{})", plan.expression)).is_some_and(|p| p.is_match(rest))
+        if !compiled(&plan.pattern, &plan.expression).is_some_and(|p| p.is_match(rest))
             && let Some(shorter) = rest.strip_prefix(b"0")
         {
             return String::from_utf8_lossy(&[code, shorter].concat()).into_owned();
@@ -363,6 +363,10 @@ pub(crate) fn at(text: &[u8], start: usize, context: Context, regions: &[Region]
         return None;
     }
     let number = Written::read(text, start)?;
+    // An area code stands in the parentheses, not the whole number.
+    if text[start] == b'(' && text.get(first + usize::from(number.groups[0])) != Some(&b')') {
+        return None;
+    }
     let after = text.get(number.end).copied().unwrap_or(b' ');
     if after.is_ascii_alphanumeric() || matches!(after, b'%' | b'_') || after == b':' && !context.has(Context::PHONE) {
         return None;
@@ -373,7 +377,9 @@ pub(crate) fn at(text: &[u8], start: usize, context: Context, regions: &[Region]
     let digits = number.digits();
     if number.international {
         return match international(digits) {
-            International::Valid => found(if named { 98 } else { 90 }, true),
+            International::Valid if named => found(98, true),
+            // Digits that begin with 00 may be anything; what has its own check digits is surer.
+            International::Valid => found(if text[start] == b'+' { 90 } else { 75 }, true),
             International::Possible if text[start] == b'+' || named => found(if named { 75 } else { 60 }, false),
             _ => None,
         };

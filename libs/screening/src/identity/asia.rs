@@ -24,7 +24,7 @@ pub(super) const SPECS: &[Spec] = &[
         &["gstin", "gst"],
         gstin,
     )
-    .or_plausible(|id| matches!(two(id, 0), 1..=38 | 97 | 99)),
+    .or_plausible(|id| matches!(two(id, 0), 1..=37 | 97 | 99) && id[13] == b'Z'),
     spec(
         "national_id.cn.resident",
         "CN",
@@ -59,7 +59,7 @@ pub(super) const SPECS: &[Spec] = &[
         &["rrn", "주민등록번호", "주민번호", "resident registration", "frn", "외국인등록번호"],
         rrn,
     )
-    .or_plausible(starts_with_yymmdd),
+    .or_plausible(|id| starts_with_yymmdd(id) && (b'1'..=b'8').contains(&id[6]) && two(id, 7) <= 96),
     spec(
         "national_id.kr.brn",
         "KR",
@@ -206,7 +206,7 @@ mod tests {
             ("sg.nric", "S0000001I", "S0000001J"),
             ("kr.rrn", "971013-9019902", "971013-9019903"),
             ("jp.my_number", "123456789018", "123456789019"),
-            ("th.tnin", "1-1012-00001-00-5", "1-1012-00001-00-6"),
+            ("th.tnin", "1-1012-00001-00-9", "1-1012-00001-00-6"),
             ("ir.code", "0499370899", "0499370898"),
         ] {
             let kind = Kind::parse(&format!("national_id.{kind}")).unwrap();

@@ -83,7 +83,7 @@ pub(super) const SPECS: &[Spec] = &[
         ],
         german_tax,
     )
-    .or_plausible(mod11_10),
+    .or_plausible(german_tax_sum),
     spec(
         "national_id.de.pension",
         "DE",
@@ -213,13 +213,22 @@ fn matricule(id: &[u8]) -> bool {
 
 /// One digit appears twice or three times among the first ten, the others at most once.
 fn german_tax(id: &[u8]) -> bool {
-    let mut count = [0u8; 10];
-    for byte in &id[..10] {
+    let repeated = tally(&id[..10]).iter().filter(|times| **times > 1).count();
+    repeated == 1 && german_tax_sum(id)
+}
+
+/// As specimens are printed: the sum is right, the repetition is missing.
+fn german_tax_sum(id: &[u8]) -> bool {
+    let most = tally(&id[..10]).into_iter().max().unwrap_or(0);
+    id[0] != b'0' && most <= 3 && mod11_10(id)
+}
+
+fn tally(digits: &[u8]) -> [u8; 10] {
+    let mut count = [0; 10];
+    for byte in digits {
         count[digit(*byte) as usize] += 1;
     }
-    let repeated = count.iter().filter(|times| **times > 1).count();
-    let most = count.iter().max().copied().unwrap_or(0);
-    id[0] != b'0' && repeated == 1 && most <= 3 && mod11_10(id)
+    count
 }
 
 fn german_pension(id: &[u8]) -> bool {

@@ -34,7 +34,7 @@ pub(super) const RULES: &[Rule] = &[
         "secret.aws.session_token",
         "Amazon Web Services",
         &["aws_session_token", "aws_security_token", "sessiontoken"],
-        after!("(?:aws_)?(?:session|security)_?token", r"([A-Za-z0-9/+=._-]{60,2000})"),
+        after!("(?:aws_)?(?:session|security)_?token", r"([A-Za-z0-9/+=._-]{60,})"),
         3.5,
     ),
     token(
@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
         r"(?-u)\AAIza[A-Za-z0-9_-]{35}(?:[^A-Za-z0-9_-]|\z)",
         3.0,
     ),
-    token("secret.google.oauth_token", "Google Cloud", &["ya29."], r"(?-u)\Aya29\.[A-Za-z0-9_-]{20,2000}", 3.0),
+    token("secret.google.oauth_token", "Google Cloud", &["ya29."], r"(?-u)\Aya29\.[A-Za-z0-9_-]{20,}", 3.0),
     token("secret.google.oauth_secret", "Google Cloud", &["gocspx-"], r"(?-u)\AGOCSPX-[A-Za-z0-9_-]{28}", 3.0),
     token("secret.google.refresh_token", "Google Cloud", &["1//0"], r"(?-u)\A1//0[A-Za-z0-9_-]{40,120}", 3.5),
     named(
@@ -145,7 +145,7 @@ pub(super) const RULES: &[Rule] = &[
         "secret.fly.token",
         "Fly.io",
         &["fo1_", "fm1r_", "fm2_"],
-        r"(?-u)\A(?:fo1_[A-Za-z0-9_-]{43}|fm(?:1r|2)_[A-Za-z0-9+/=]{80,800})",
+        r"(?-u)\A(?:fo1_[A-Za-z0-9_-]{43}|fm(?:1r|2)_[A-Za-z0-9+/=]{80,})",
         3.5,
     ),
     token(

@@ -56,12 +56,12 @@ pub(super) const RULES: &[Rule] = &[
         r"(?-u)\ASCRAM-SHA-(?:1|256|512)\$\d+:[A-Za-z0-9+/=]{8,128}\$[A-Za-z0-9+/=]{20,128}:[A-Za-z0-9+/=]{20,128}",
     ),
     Rule {
-        behind: 0,
+        reach: 20_000,
         ..hash(
             "hash.kerberos_asrep",
             "Kerberos AS-REP",
             &["$krb5asrep$", "$krb5tgs$"],
-            r"(?-u)\A\$krb5(?:asrep|tgs)\$\d{2}\$[^\s]{32,20000}",
+            r"(?-u)\A\$krb5(?:asrep|tgs)\$\d{2}\$[^\s]{32,}",
         )
     },
     hash("hash.cisco_8", "Cisco type 8 and 9", &["$8$", "$9$"], r"(?-u)\A\$[89]\$[./A-Za-z0-9]{14}\$[./A-Za-z0-9]{43}"),
@@ -85,7 +85,7 @@ pub(super) const RULES: &[Rule] = &[
         "hash.netntlm",
         "NetNTLMv2",
         &["::"],
-        r"(?-u)\A::[^\s:]{0,64}:[0-9A-Fa-f]{16}:[0-9A-Fa-f]{32}:[0-9A-Fa-f]{32,2000}",
+        r"(?-u)\A::[^\s:]{0,64}:[0-9A-Fa-f]{16}:[0-9A-Fa-f]{32}:[0-9A-Fa-f]{32,}",
     ),
     Rule {
         confidence: 85,

@@ -5,51 +5,58 @@ use super::{Rule, named, token};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         confidence: 99,
+        closing: Some("-----END "),
         ..token(
             "secret.private_key.pem",
             "Private key (PEM)",
             &["-----begin "],
-            r"(?-u)\A-----BEGIN (?:RSA |DSA |EC |OPENSSH |ENCRYPTED |SSH2 ENCRYPTED |ANY )?PRIVATE KEY-----(?:[\s\S]{0,16000}?-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----|[A-Za-z0-9+/=\s\\]{0,16000})",
-            1.0,
+            r"(?-u)\A-----BEGIN (?:RSA |DSA |EC |OPENSSH |ENCRYPTED |SSH2 ENCRYPTED |ANY )?PRIVATE KEY-----",
+            0.0,
         )
     },
     Rule {
         confidence: 99,
+        closing: Some("-----END "),
         ..token(
             "secret.private_key.pgp",
             "Private key (PGP)",
             &["-----begin pgp private"],
-            r"(?-u)\A-----BEGIN PGP PRIVATE KEY BLOCK-----(?:[\s\S]{0,64000}?-----END PGP PRIVATE KEY BLOCK-----|[A-Za-z0-9+/=\s:.()-]{0,16000})",
-            1.0,
+            r"(?-u)\A-----BEGIN PGP PRIVATE KEY BLOCK-----",
+            0.0,
         )
     },
     Rule {
         confidence: 99,
+        closing: Some("---- END SSH2 "),
         ..token(
             "secret.private_key.ssh2",
             "Private key (SSH2)",
             &["---- begin ssh2"],
-            r"(?-u)\A---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----[\s\S]{0,16000}?---- END SSH2 ENCRYPTED PRIVATE KEY ----",
-            1.0,
+            r"(?-u)\A---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----",
+            0.0,
         )
     },
     Rule {
         confidence: 99,
+        closing: Some("Private-MAC: "),
         ..token(
             "secret.private_key.putty",
             "Private key (PuTTY)",
             &["putty-user-key-file-"],
-            r"(?-u)\APuTTY-User-Key-File-\d:[\s\S]{0,8000}?Private-Lines: \d{1,4}[\s\S]{0,8000}?Private-MAC: [0-9a-f]{20,64}",
-            1.0,
+            r"(?-u)\APuTTY-User-Key-File-\d: [a-z0-9@.-]{3,40}",
+            0.0,
         )
     },
-    token(
-        "secret.private_key.base64_pem",
-        "Private key (PEM in base64)",
-        &["ls0tls1crudjti"],
-        r"(?-u)\ALS0tLS1CRUdJTi(?:[A-Za-z0-9+/]{0,24}(?:UFJJVkFURS|BSSVZBVEUg|QUklWQVRFI)[A-Za-z0-9+/=]{40,16000})",
-        3.5,
-    ),
+    Rule {
+        reach: 16_000,
+        ..token(
+            "secret.private_key.base64_pem",
+            "Private key (PEM in base64)",
+            &["ls0tls1crudjti"],
+            r"(?-u)\ALS0tLS1CRUdJTi[A-Za-z0-9+/]{0,24}?(?:UFJJVkFURS|BSSVZBVEUg|QUklWQVRFI)[A-Za-z0-9+/=]{40,}",
+            3.5,
+        )
+    },
     named(
         "secret.private_key.wireguard",
         "WireGuard",
@@ -61,16 +68,17 @@ pub(super) const RULES: &[Rule] = &[
         "secret.private_key.jwk",
         "Private key (JWK)",
         &["\"kty\""],
-        r#"(?-u)\A"kty"\s{0,3}:\s{0,3}"(?:RSA|EC|OKP)"[^{}]{0,3000}"d"\s{0,3}:\s{0,3}"([A-Za-z0-9_-]{32,700})""#,
+        r#"(?-u)\A"kty"\s{0,3}:\s{0,3}"(?:RSA|EC|OKP)"[^{}]*?"d"\s{0,3}:\s{0,3}"([A-Za-z0-9_-]{32,})""#,
         3.5,
     ),
     Rule {
         checksum: Some(jwt_header),
+        reach: 12_000,
         ..token(
             "secret.jwt",
             "JSON Web Token",
             &["eyj"],
-            r"(?-u)\AeyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{0,1400}",
+            r"(?-u)\AeyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
             3.5,
         )
     },
@@ -85,7 +93,7 @@ pub(super) const RULES: &[Rule] = &[
         "secret.http.bearer",
         "HTTP Bearer",
         &["bearer ", "bearer: "],
-        r"(?-u)\A(?i:bearer):? ([A-Za-z0-9_.~+/-]{12,2000}=*)",
+        r"(?-u)\A(?i:bearer):? ([A-Za-z0-9_.~+/-]{12,}=*)",
         3.0,
     ),
     named(

@@ -35,7 +35,14 @@ pub(crate) struct Rule {
     pub(crate) checksum: Option<fn(&[u8]) -> bool>,
     /// Percent, without a checksum.
     pub(crate) confidence: u8,
+    /// How far behind the literal's start the expression may look; bounds the work that a hostile text causes.
+    pub(crate) reach: usize,
+    /// Literal behind which the value ends with its line, for armoured keys.
+    pub(crate) closing: Option<&'static str>,
 }
+
+/// Farthest end of most values.
+const REACH: usize = 2048;
 
 const fn token(
     id: &'static str,
@@ -45,7 +52,18 @@ const fn token(
     entropy: f32,
 ) -> Rule {
     let kind = Kind::new(id, Category::Credential);
-    Rule { kind, service, literals, pattern, behind: 0, entropy, checksum: None, confidence: 95 }
+    Rule {
+        kind,
+        service,
+        literals,
+        pattern,
+        behind: 0,
+        entropy,
+        checksum: None,
+        confidence: 95,
+        reach: REACH,
+        closing: None,
+    }
 }
 
 /// A value that only the word beside it gives away: less sure than one with a mark of its own.
@@ -61,7 +79,18 @@ const fn named(
 
 const fn hash(id: &'static str, name: &'static str, literals: &'static [&'static str], pattern: &'static str) -> Rule {
     let kind = Kind::new(id, Category::PasswordHash);
-    Rule { kind, service: name, literals, pattern, behind: 0, entropy: 0.0, checksum: None, confidence: 95 }
+    Rule {
+        kind,
+        service: name,
+        literals,
+        pattern,
+        behind: 0,
+        entropy: 0.0,
+        checksum: None,
+        confidence: 95,
+        reach: REACH,
+        closing: None,
+    }
 }
 
 /// Every rule.
@@ -90,7 +119,7 @@ mod tests {
         for rule in rules() {
             assert!(rule.literals.iter().all(|literal| *literal == literal.to_ascii_lowercase()), "{}", rule.kind);
             assert!(
-                !rule.literals.is_empty() && rule.literals.iter().all(|literal| literal.len() >= 3),
+                !rule.literals.is_empty() && rule.literals.iter().all(|literal| literal.len() >= 2),
                 "{}",
                 rule.kind
             );

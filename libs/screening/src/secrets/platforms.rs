@@ -198,7 +198,7 @@ pub(super) const RULES: &[Rule] = &[
         after!("spotify[_-]?(?:client)?[_-]?(?:secret|id)", r"([0-9a-f]{32})\b"),
         3.0,
     ),
-    token("secret.dropbox.token", "Dropbox", &["sl."], r"(?-u)\Asl\.(?:u\.)?[A-Za-z0-9_-]{60,1400}", 3.8),
+    token("secret.dropbox.token", "Dropbox", &["sl."], r"(?-u)\Asl\.(?:u\.)?[A-Za-z0-9_-]{60,}", 3.8),
     named(
         "secret.dropbox.app_secret",
         "Dropbox",
