@@ -1,5 +1,7 @@
 //! Bundles from the outside: what was made is sound, and whatever was changed is found.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use carrel_bundle::{BaselineSummary, Contents, QuoteLine, SigningKey, VersionText, verify, write};
 use carrel_domain::baseline::{Member, manifest};
 use carrel_domain::digest::Digest;

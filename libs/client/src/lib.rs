@@ -23,7 +23,10 @@ pub use events::RunEvents;
 
 use carrel_domain::{BaselineId, CollectionId, DocumentId, JobId, RunId, VersionId};
 use carrel_wire::{
-    BaselineBody, ChangeBody, CollectionBody, DiffBody, DocumentBody, JobBody, JobPageBody, MemberBody, NewBaselineBody, NewCollectionBody, Page, ProblemBody, QuestionBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
+    BaselineBody, ChangeBody, CollectionBody, DiffBody, DocumentBody, JobBody, JobPageBody, MemberBody,
+    NewBaselineBody, NewCollectionBody, Page, ProblemBody, QuestionBody, RetriesBody, RetryBody, RunBody,
+    RunComparisonBody, RunPageBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody,
+    VersionPageBody,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};

@@ -5,7 +5,7 @@ use crate::{Pipeline, from_operation};
 use carrel_domain::VersionId;
 use carrel_domain::archive::Document;
 use carrel_extract::ChildDocument;
-use carrel_operations::{OperationError, Once, Upload};
+use carrel_operations::{Once, OperationError, Upload};
 use carrel_queue::{JobContext, JobError};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;

@@ -156,6 +156,7 @@ fn derive(rendition: Rendition, rules: PassageRules) -> Derived {
     Derived { language, sha256, passages: stored, rendition }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands in `map_err`")]
 pub(crate) fn scratch(error: std::io::Error) -> JobError {
     JobError::retry("scratch_failed", format!("the scratch folder: {error}"))
 }

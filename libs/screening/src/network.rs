@@ -51,7 +51,7 @@ pub(crate) fn ipv6_at(text: &[u8], start: usize) -> Option<Match> {
         return None;
     }
     // `a::b` is code; an address has digits, or eight groups.
-    let colons = run.iter().filter(|byte| **byte == b':').count();
+    let colons = memchr::memchr_iter(b':', run).count();
     if colons < 2 || !run.iter().any(u8::is_ascii_digit) && colons < 4 {
         return None;
     }

@@ -259,10 +259,10 @@ impl Walk<'_> {
         {
             return end;
         }
-        if length == 2 && next == b'-' || length == 4 && next == b'.' {
-            if let Some(end) = self.accept(network::mac_at(text, start)) {
-                return end;
-            }
+        if (length == 2 && next == b'-' || length == 4 && next == b'.')
+            && let Some(end) = self.accept(network::mac_at(text, start))
+        {
+            return end;
         }
         if digits == length
             && length <= 3

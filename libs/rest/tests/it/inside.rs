@@ -34,13 +34,16 @@ async fn members_of_archives_become_documents_that_answer() {
         client.read(&format!("/api/v1/collections/{collection}/documents?limit=50")).await;
     let mut ids: Vec<&str> = documents.items.iter().map(|document| document.external_id.as_str()).collect();
     ids.sort_unstable();
-    assert_eq!(ids, [
-        "evidence.zip",
-        "evidence.zip/letters/first.txt",
-        "evidence.zip/letters/second.txt",
-        "evidence.zip/night.zip",
-        "evidence.zip/night.zip/log.txt",
-    ]);
+    assert_eq!(
+        ids,
+        [
+            "evidence.zip",
+            "evidence.zip/letters/first.txt",
+            "evidence.zip/letters/second.txt",
+            "evidence.zip/night.zip",
+            "evidence.zip/night.zip/log.txt",
+        ]
+    );
     let found = client.find("frozen echo").await;
     assert_eq!(found.hits[0].external_id, "evidence.zip/night.zip/log.txt");
     let log = documents.items.iter().find(|document| document.external_id.ends_with("log.txt")).unwrap();

@@ -130,7 +130,7 @@ impl Route {
             if parameter["in"] == "query" && parameter["required"] == true {
                 assert_eq!(parameter["schema"]["format"], "uuid", "{}: no test knows this parameter", self.name);
                 let sign = if path.contains('?') { '&' } else { '?' };
-                path.push_str(&format!("{sign}{}={id}", parameter["name"].as_str().unwrap()));
+                path = format!("{path}{sign}{}={id}", parameter["name"].as_str().unwrap());
             }
         }
         path

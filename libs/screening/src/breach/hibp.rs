@@ -241,9 +241,8 @@ impl Breaches for HaveIBeenPwned {
         if let Some(found) = self.found.get(&digest).await {
             return Lookup::Known(found.to_vec());
         }
-        let mut url = match self.accounts.join("breachedaccount") {
-            Ok(url) => url,
-            Err(_) => return Lookup::Unavailable(Reason::Unexpected),
+        let Ok(mut url) = self.accounts.join("breachedaccount") else {
+            return Lookup::Unavailable(Reason::Unexpected);
         };
         // The segment is escaped, so no address can change the path.
         if let Ok(mut path) = url.path_segments_mut() {

@@ -104,7 +104,7 @@ fn is_letter_above_ascii(text: &[u8], at: usize) -> bool {
         return false;
     }
     // U+0080..U+00BF (signs), U+2000..U+2FFF and U+3000..U+303F (punctuation), U+FF00.. (full width).
-    !matches!((byte, text.get(at + 1)), (0xc2, _) | (0xe2, _) | (0xe3, Some(0x80)) | (0xef, _))
+    !matches!((byte, text.get(at + 1)), (0xc2 | 0xe2 | 0xef, _) | (0xe3, Some(0x80)))
 }
 
 #[cfg(test)]

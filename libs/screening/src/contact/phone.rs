@@ -81,7 +81,7 @@ fn plans() -> &'static Plans {
             if !of_code.expression.is_empty() {
                 of_code.expression.push('|');
             }
-            of_code.expression.push_str(&format!("(?:{expression})"));
+            of_code.expression.extend(["(?:", expression.as_ref(), ")"]);
             for length in general.possible_length() {
                 of_code.lengths |= 1 << (*length).min(31);
             }

@@ -40,13 +40,12 @@ impl Format {
         let start = sample.trim_ascii_start();
         let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
         match start.first() {
-            Some(b'[') => return Self::Json,
             // An object that ends on its line is the first of many; one that does not is a document.
             Some(b'{') if line.trim_ascii_end().ends_with(b"}") => return Self::Ndjson,
-            Some(b'{') => return Self::Json,
+            Some(b'[' | b'{') => return Self::Json,
             _ => {}
         }
-        let count = |delimiter: u8| line.iter().filter(|byte| **byte == delimiter).count();
+        let count = |delimiter: u8| memchr::memchr_iter(delimiter, line).count();
         let best =
             [b',', b'\t', b';', b'|'].into_iter().max_by_key(|delimiter| (count(*delimiter), *delimiter == b','));
         Self::Delimited(best.unwrap_or(b','))

@@ -236,7 +236,9 @@ mod tests {
 
     fn factors(list: &[Factor]) -> Factors {
         let mut factors = Factors::default();
-        list.iter().for_each(|factor| factors.add(*factor));
+        for factor in list {
+            factors.add(*factor);
+        }
         factors
     }
 

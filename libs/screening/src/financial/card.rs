@@ -37,7 +37,7 @@ pub(crate) fn is_card(digits: &[u8]) -> bool {
 /// True for groups as cards are printed: all fours, or 4-6-5, 4-6-4 and their like.
 pub(crate) fn is_card_grouping(groups: &[u8]) -> bool {
     match groups {
-        [_] | [4, 6, 3..=5] | [4, 5, 6] | [4, 3, 3, 4] | [6, 13] | [6, 10] | [8, 8] => true,
+        [_] | [4, 6, 3..=5] | [4, 5, 6] | [4, 3, 3, 4] | [6, 10 | 13] | [8, 8] => true,
         [fours @ .., last] => fours.iter().all(|group| *group == 4) && (1..=4).contains(last) && fours.len() >= 2,
         [] => false,
     }

@@ -119,8 +119,8 @@ const LENGTHS: [(&[u8; 2], u8); 110] = [
 ];
 
 /// Characters of a number of this country.
-pub(crate) fn length_of(country: &[u8; 2]) -> Option<usize> {
-    let at = LENGTHS.binary_search_by(|(code, _)| (*code).cmp(country)).ok()?;
+pub(crate) fn length_of(country: [u8; 2]) -> Option<usize> {
+    let at = LENGTHS.binary_search_by(|(code, _)| (*code).cmp(&country)).ok()?;
     Some(usize::from(LENGTHS[at].1))
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn at(text: &[u8], start: usize) -> Option<Match> {
     if !head[0].is_ascii_alphabetic() || !head[1].is_ascii_alphabetic() || !head[2].is_ascii_digit() {
         return None;
     }
-    let length = length_of(&[head[0].to_ascii_uppercase(), head[1].to_ascii_uppercase()])?;
+    let length = length_of([head[0].to_ascii_uppercase(), head[1].to_ascii_uppercase()])?;
     let mut compact = [0u8; 34];
     let (mut read, mut at, mut gap, mut upper, mut lower) = (0, start, 0, false, false);
     while read < length {

@@ -99,9 +99,11 @@ fn hetu(id: &[u8]) -> bool {
     let (date, rest) = id.split_at(6);
     let rest = match rest {
         [b'A'..=b'F' | b'U'..=b'Y', rest @ ..] if rest.len() == 4 => rest,
-        rest if rest.len() == 4 => rest,
-        _ => return false,
+        _ => rest,
     };
+    if rest.len() != 4 {
+        return false;
+    }
     let (Some(first), Some(second)) = (number(date), number(&rest[..3])) else { return false };
     let letters = b"0123456789ABCDEFHJKLMNPRSTUVWXY";
     second >= 2 && starts_with_ddmmyy(date) && letters[((first * 1000 + second) % 31) as usize] == rest[3]

@@ -57,7 +57,7 @@ impl DocumentReport {
                     validated: 0,
                     values: 0,
                 };
-                (line, Default::default())
+                (line, std::collections::BTreeSet::default())
             });
             line.count += 1;
             line.validated += u64::from(found.validated);

@@ -106,10 +106,7 @@ pub(crate) fn value_of(text: &[u8], word: std::ops::Range<usize>, announced: Ann
         }
         Announced::Key => {
             let digits = value.iter().any(u8::is_ascii_digit);
-            let random = value.len() >= 16
-                && digits
-                && entropy(value) >= 3.0
-                && value.iter().all(|byte| byte.is_ascii_graphic());
+            let random = value.len() >= 16 && digits && entropy(value) >= 3.0 && value.iter().all(u8::is_ascii_graphic);
             let chosen = value.len() >= 6
                 && quoted
                 && separator == Separator::Sign
@@ -306,7 +303,7 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
 }
 
 fn is_identifier(value: &[u8]) -> bool {
-    value.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'_') && value.iter().any(|byte| *byte == b'_')
+    value.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'_') && value.contains(&b'_')
 }
 
 /// Calls, members and types where a literal would stand: `password = getPassword()`, `String password;`.
@@ -314,7 +311,7 @@ fn looks_like_code(text: &[u8], range: &std::ops::Range<usize>, quoted: bool, se
     let value = &text[range.clone()];
     if quoted {
         // A label, a sentence or a path rather than a secret.
-        let blanks = value.iter().filter(|byte| **byte == b' ').count();
+        let blanks = memchr::memchr_iter(b' ', value).count();
         let path =
             value.first() == Some(&b'/') && value.contains(&b'/') && value.len() > 1 && value[1..].contains(&b'/');
         return blanks > 3 || value.ends_with(b":") || path || value.starts_with(b"#") && is_lower_words(&value[1..]);

@@ -260,7 +260,7 @@ pub(super) const RULES: &[Rule] = &[
         "secret.particle.token",
         "Particle",
         &["particle.io"],
-        r#"(?-u)\Aparticle\.io[\s\S]{0,120}?(?:Bearer |access_token=)([0-9a-f]{40})\b"#,
+        r"(?-u)\Aparticle\.io[\s\S]{0,120}?(?:Bearer |access_token=)([0-9a-f]{40})\b",
         3.0,
     ),
     Rule {
