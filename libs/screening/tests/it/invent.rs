@@ -1,14 +1,14 @@
 //! Invented values with valid check digits, the same for the same seed. Used by tests and by the measurement.
 
 /// A small generator (SplitMix64): the same seed gives the same values everywhere.
-pub struct Invent(u64);
+pub(crate) struct Invent(u64);
 
 impl Invent {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut value = self.0;
         value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -16,19 +16,19 @@ impl Invent {
         value ^ (value >> 31)
     }
 
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.number() % limit
     }
 
-    pub fn digits(&mut self, count: usize) -> String {
+    pub(crate) fn digits(&mut self, count: usize) -> String {
         (0..count).map(|_| char::from(b'0' + self.below(10) as u8)).collect()
     }
 
-    pub fn of(&mut self, alphabet: &[u8], count: usize) -> String {
+    pub(crate) fn of(&mut self, alphabet: &[u8], count: usize) -> String {
         (0..count).map(|_| char::from(alphabet[self.below(alphabet.len() as u64) as usize])).collect()
     }
 
-    pub fn word(&mut self) -> &'static str {
+    pub(crate) fn word(&mut self) -> &'static str {
         const WORDS: [&str; 16] = [
             "amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "joist", "kelp", "larch",
             "maple", "nectar", "otter", "pebble",
@@ -36,13 +36,13 @@ impl Invent {
         WORDS[self.below(16) as usize]
     }
 
-    pub fn email(&mut self) -> String {
+    pub(crate) fn email(&mut self) -> String {
         let (first, last) = (self.word(), self.word());
         format!("{first}.{last}{}@mail{}.example.org", self.below(10_000), self.below(50))
     }
 
     /// A Visa number; the last digit makes Luhn's sum right.
-    pub fn card(&mut self) -> String {
+    pub(crate) fn card(&mut self) -> String {
         let body = format!("4{}", self.digits(14));
         let sum: u32 = body
             .bytes()
@@ -57,7 +57,7 @@ impl Invent {
     }
 
     /// A German account number with its two check digits.
-    pub fn iban(&mut self) -> String {
+    pub(crate) fn iban(&mut self) -> String {
         let account = format!("{}{}", 1 + self.below(8), self.digits(17));
         let rest =
             format!("{account}131400").bytes().fold(0u32, |rest, byte| (rest * 10 + u32::from(byte - b'0')) % 97);
@@ -65,22 +65,22 @@ impl Invent {
     }
 
     /// A British mobile number from the range kept for drama.
-    pub fn phone(&mut self) -> String {
+    pub(crate) fn phone(&mut self) -> String {
         format!("+44 7700 900{}", self.digits(3))
     }
 
-    pub fn ipv4(&mut self) -> String {
+    pub(crate) fn ipv4(&mut self) -> String {
         format!("{}.{}.{}.{}", 11 + self.below(200), self.below(256), self.below(256), 1 + self.below(254))
     }
 
     /// A Spanish NIF with its letter.
-    pub fn nif(&mut self) -> String {
+    pub(crate) fn nif(&mut self) -> String {
         let number = self.below(100_000_000);
         format!("{number:08}{}", char::from(b"TRWAGMYFPDXBNJZSQVHLCKE"[(number % 23) as usize]))
     }
 
     /// A Brazilian CPF with both check digits and its separators.
-    pub fn cpf(&mut self) -> String {
+    pub(crate) fn cpf(&mut self) -> String {
         let mut digits: Vec<u32> = self.digits(9).bytes().map(|byte| u32::from(byte - b'0')).collect();
         for length in [9, 10] {
             let sum: u32 = digits
@@ -96,7 +96,7 @@ impl Invent {
         format!("{}.{}.{}-{}", &text[..3], &text[3..6], &text[6..9], &text[9..])
     }
 
-    pub fn password(&mut self) -> String {
+    pub(crate) fn password(&mut self) -> String {
         format!(
             "{}{}{}!",
             self.word(),
@@ -105,7 +105,7 @@ impl Invent {
         )
     }
 
-    pub fn sentence(&mut self) -> String {
+    pub(crate) fn sentence(&mut self) -> String {
         let mut sentence = String::new();
         for _ in 0..12 {
             sentence.push_str(self.word());
@@ -115,7 +115,7 @@ impl Invent {
     }
 
     /// One line of a table as breaches have them.
-    pub fn row(&mut self, id: u64) -> String {
+    pub(crate) fn row(&mut self, id: u64) -> String {
         let remark = if self.below(10) == 0 { self.sentence() } else { format!("{} {}", self.word(), self.word()) };
         format!(
             "{id},{} {},{},{},{},{},{},{remark},{}\n",
