@@ -62,6 +62,7 @@ impl Screen {
         Ok(())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a key that nobody keeps must come from the system")]
     fn key(&self) -> Result<[u8; 32]> {
         let Some(path) = &self.key_file else {
             let mut key = [0; 32];

@@ -352,9 +352,9 @@ fn secret_examples(path: &Path) -> Outcome {
         if case["positive"] == true {
             let score = if by_words { &mut generic } else { &mut marked };
             if found {
-                score.hit += 1
+                score.hit += 1;
             } else {
-                score.missed += 1
+                score.missed += 1;
             }
             if verbose && !found {
                 println!("    missed {label}: {:?}", text(&case, "text"));

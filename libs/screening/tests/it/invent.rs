@@ -131,5 +131,5 @@ impl Invent {
     }
 
     /// The header of [`Invent::row`].
-    pub const HEADER: &'static str = "id,name,email,phone,card,iban,ip,remark,password\n";
+    pub(crate) const HEADER: &'static str = "id,name,email,phone,card,iban,ip,remark,password\n";
 }
