@@ -27,6 +27,9 @@ pub struct Swept {
 
 /// Ends executions whose lease has expired: again available, or discarded after three crashes or the last attempt.
 ///
+/// Several jobs that ran in one process and expired together did not all end it. So the crash that condemns a job must
+/// have met it alone; jobs that crashed together twice come back at different moments, which brings the culprit there.
+///
 /// State and lease are checked under the row's lock: a completion that is faster wins.
 pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
     let mut tx = database.queue_pool().begin().await?;
@@ -34,7 +37,7 @@ pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
     sqlx::query("select carrel.list_running()").execute(&mut *tx).await?;
     let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(
         "with expired as (
-             select j.id
+             select j.id, j.worker_id, j.crashes
              from carrel_jobs.running r
              join carrel.job j on j.id = r.job_id
              where j.state = 'running' and j.lease_until < clock_timestamp()
@@ -42,19 +45,28 @@ pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
              limit $1
              for no key update of j skip locked
          ),
+         counted as (
+             select e.id, least(e.crashes + 1, case when w.jobs > 1 then $2 - 1 else $2 end) as crashes, w.jobs > 1 as together
+             from expired e
+             join (select worker_id, count(*) as jobs from expired group by worker_id) w
+                  on w.worker_id is not distinct from e.worker_id
+         ),
          ended as (
              update carrel.job j
              set state = case when j.cancel_requested_at is not null then 'cancelled'
-                              when j.crashes + 1 >= $2 or j.attempt >= j.max_attempts then 'discarded'
+                              when e.crashes >= $2 or j.attempt >= j.max_attempts then 'discarded'
                               else 'available' end,
-                 crashes = j.crashes + 1,
-                 error_code = case when j.crashes + 1 >= $2 then 'poison' else 'crashed' end,
-                 error_message = 'the worker vanished while it ran this job, ' || (j.crashes + 1) || ' of at most ' || $2 || ' times',
-                 finished_at = case when j.cancel_requested_at is not null or j.crashes + 1 >= $2 or j.attempt >= j.max_attempts
+                 crashes = e.crashes,
+                 run_at = case when e.together and e.crashes > 1
+                               then clock_timestamp() + make_interval(secs => least(random() * 2.5 * j.attempt, 60))
+                               else j.run_at end,
+                 error_code = case when e.crashes >= $2 then 'poison' else 'crashed' end,
+                 error_message = 'the worker vanished while it ran this job, ' || e.crashes || ' of at most ' || $2 || ' times',
+                 finished_at = case when j.cancel_requested_at is not null or e.crashes >= $2 or j.attempt >= j.max_attempts
                                     then clock_timestamp() end,
                  claim = null,
                  lease_until = null
-             from expired e
+             from counted e
              where j.id = e.id
              returning j.id, j.workspace_id, j.queue, j.state, j.attempt, j.worker_id, j.started_at, j.has_dependents,
                        j.error_code, j.error_message
