@@ -2,7 +2,7 @@
 
 import { type Client, formDataBodySerializer, type Options as Options2, type TDataShape, urlSearchParamsBodySerializer } from './client';
 import { client } from './client.gen';
-import type { AddDocumentData, AddDocumentErrors, AddDocumentResponses, AskData, AskErrors, AskResponses, CancelJobData, CancelJobErrors, CancelJobResponses, CreateCollectionData, CreateCollectionErrors, CreateCollectionResponses, DeleteCollectionData, DeleteCollectionErrors, DeleteCollectionResponses, DeleteDocumentData, DeleteDocumentErrors, DeleteDocumentResponses, GetAuthorizationServerData, GetAuthorizationServerErrors, GetAuthorizationServerResponses, GetCollectionData, GetCollectionErrors, GetCollectionResponses, GetDocumentData, GetDocumentErrors, GetDocumentResponses, GetJobData, GetJobErrors, GetJobResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetLivenessData, GetLivenessErrors, GetLivenessResponses, GetOriginalData, GetOriginalErrors, GetOriginalResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetReportJsonData, GetReportJsonErrors, GetReportJsonResponses, GetReportMarkdownData, GetReportMarkdownErrors, GetReportMarkdownResponses, GetRunData, GetRunErrors, GetRunResponses, GetTextData, GetTextErrors, GetTextResponses, GetVersionData, GetVersionErrors, GetVersionResponses, IssueTokenData, IssueTokenErrors, IssueTokenResponses, ListCollectionsData, ListCollectionsErrors, ListCollectionsResponses, ListDocumentsData, ListDocumentsErrors, ListDocumentsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListRunsData, ListRunsErrors, ListRunsResponses, ListVersionsData, ListVersionsErrors, ListVersionsResponses, RetryJobData, RetryJobErrors, RetryJobResponses, SearchData, SearchErrors, SearchResponses, VerifyRunData, VerifyRunErrors, VerifyRunResponses, WatchRunData, WatchRunErrors, WatchRunResponse, WatchRunResponses } from './types.gen';
+import type { AddDocumentData, AddDocumentErrors, AddDocumentResponses, AskData, AskErrors, AskResponses, CancelJobData, CancelJobErrors, CancelJobResponses, CompareBaselinesData, CompareBaselinesErrors, CompareBaselinesResponses, CompareRunsData, CompareRunsErrors, CompareRunsResponses, CreateBaselineData, CreateBaselineErrors, CreateBaselineResponses, CreateCollectionData, CreateCollectionErrors, CreateCollectionResponses, DeleteCollectionData, DeleteCollectionErrors, DeleteCollectionResponses, DeleteDocumentData, DeleteDocumentErrors, DeleteDocumentResponses, DiffVersionsData, DiffVersionsErrors, DiffVersionsResponses, GetAuthorizationServerData, GetAuthorizationServerErrors, GetAuthorizationServerResponses, GetBaselineData, GetBaselineErrors, GetBaselineResponses, GetBundleData, GetBundleErrors, GetBundleResponses, GetCollectionData, GetCollectionErrors, GetCollectionResponses, GetDocumentData, GetDocumentErrors, GetDocumentResponses, GetJobData, GetJobErrors, GetJobResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetLivenessData, GetLivenessErrors, GetLivenessResponses, GetOriginalData, GetOriginalErrors, GetOriginalResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetReportJsonData, GetReportJsonErrors, GetReportJsonResponses, GetReportMarkdownData, GetReportMarkdownErrors, GetReportMarkdownResponses, GetRunData, GetRunErrors, GetRunResponses, GetTextData, GetTextErrors, GetTextResponses, GetVersionData, GetVersionErrors, GetVersionResponses, IssueTokenData, IssueTokenErrors, IssueTokenResponses, ListBaselineDocumentsData, ListBaselineDocumentsErrors, ListBaselineDocumentsResponses, ListBaselinesData, ListBaselinesErrors, ListBaselinesResponses, ListCollectionsData, ListCollectionsErrors, ListCollectionsResponses, ListDocumentsData, ListDocumentsErrors, ListDocumentsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListRunsData, ListRunsErrors, ListRunsResponses, ListVersionsData, ListVersionsErrors, ListVersionsResponses, ReproduceRunData, ReproduceRunErrors, ReproduceRunResponses, RestoreVersionData, RestoreVersionErrors, RestoreVersionResponses, RetryDeadJobsData, RetryDeadJobsErrors, RetryDeadJobsResponses, RetryJobData, RetryJobErrors, RetryJobResponses, SearchData, SearchErrors, SearchResponses, VerifyRunData, VerifyRunErrors, VerifyRunResponses, WatchRunData, WatchRunErrors, WatchRunResponse, WatchRunResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -31,6 +31,66 @@ export const getJwks = <ThrowOnError extends boolean = false>(options?: Options<
  * The metadata of RFC 8414: addresses, grants and scopes.
  */
 export const getAuthorizationServer = <ThrowOnError extends boolean = false>(options?: Options<GetAuthorizationServerData, ThrowOnError>) => (options?.client ?? client).get<GetAuthorizationServerResponses, GetAuthorizationServerErrors, ThrowOnError>({ url: '/.well-known/oauth-authorization-server', ...options });
+
+/**
+ * List baselines, oldest first.
+ *
+ * With `name`, the page holds the one baseline of that name, or nothing.
+ */
+export const listBaselines = <ThrowOnError extends boolean = false>(options?: Options<ListBaselinesData, ThrowOnError>) => (options?.client ?? client).get<ListBaselinesResponses, ListBaselinesErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/baselines',
+    ...options
+});
+
+/**
+ * Freeze a baseline.
+ *
+ * Keeps the current version of every chosen document under a name. Searches and research can be pinned to it
+ * (`filter.baseline`); the same question then gets the same answer, whatever is added to the archive later.
+ */
+export const createBaseline = <ThrowOnError extends boolean = false>(options: Options<CreateBaselineData, ThrowOnError>) => (options.client ?? client).post<CreateBaselineResponses, CreateBaselineErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/baselines',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * See a baseline.
+ *
+ * Its digest covers every member with its digests; two baselines with the same digest hold the same versions.
+ */
+export const getBaseline = <ThrowOnError extends boolean = false>(options: Options<GetBaselineData, ThrowOnError>) => (options.client ?? client).get<GetBaselineResponses, GetBaselineErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/baselines/{id}',
+    ...options
+});
+
+/**
+ * Compare a baseline with an earlier one.
+ *
+ * Lists what was added, removed and changed since `from`, by document id; equal members are left out.
+ */
+export const compareBaselines = <ThrowOnError extends boolean = false>(options: Options<CompareBaselinesData, ThrowOnError>) => (options.client ?? client).get<CompareBaselinesResponses, CompareBaselinesErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/baselines/{id}/changes',
+    ...options
+});
+
+/**
+ * List the documents of a baseline, by id.
+ *
+ * Each in the version that was frozen, with its digests. They stay listed when a document is deleted later.
+ */
+export const listBaselineDocuments = <ThrowOnError extends boolean = false>(options: Options<ListBaselineDocumentsData, ThrowOnError>) => (options.client ?? client).get<ListBaselineDocumentsResponses, ListBaselineDocumentsErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/baselines/{id}/documents',
+    ...options
+});
 
 /**
  * List collections, oldest first.
@@ -155,6 +215,18 @@ export const listJobs = <ThrowOnError extends boolean = false>(options?: Options
 });
 
 /**
+ * Run dead letters again, all or those of a kind.
+ *
+ * Replays up to 500, oldest first, each as a new job. What was replayed before is left out, so repeat the request until
+ * it answers none.
+ */
+export const retryDeadJobs = <ThrowOnError extends boolean = false>(options?: Options<RetryDeadJobsData, ThrowOnError>) => (options?.client ?? client).post<RetryDeadJobsResponses, RetryDeadJobsErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/jobs/retry',
+    ...options
+});
+
+/**
  * See a job: its state, why it waits, and every attempt with its error.
  *
  * `waits` says in sentences why it has not ended: its time, a paused queue, a limit, jobs that it needs, no worker.
@@ -225,6 +297,29 @@ export const getRun = <ThrowOnError extends boolean = false>(options: Options<Ge
 });
 
 /**
+ * Get a report with all that proves it.
+ *
+ * A ZIP archive with the report, the versions it rests on with their digests, the text of every cited version, every
+ * quote with its place, and a signed manifest. `carrel verify` checks it without a server; every access is audited.
+ */
+export const getBundle = <ThrowOnError extends boolean = false>(options: Options<GetBundleData, ThrowOnError>) => (options.client ?? client).get<GetBundleResponses, GetBundleErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/research/{id}/bundle',
+    ...options
+});
+
+/**
+ * Compare what two reports quote.
+ *
+ * Two quotes are equal when their words, their version and their place are.
+ */
+export const compareRuns = <ThrowOnError extends boolean = false>(options: Options<CompareRunsData, ThrowOnError>) => (options.client ?? client).get<CompareRunsResponses, CompareRunsErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/research/{id}/comparison',
+    ...options
+});
+
+/**
  * Watch a run (server-sent events).
  *
  * Sends what has happened so far, then what happens, and ends with the run. Each event's `data` is a `RunEventBody`; a
@@ -255,6 +350,18 @@ export const getReportJson = <ThrowOnError extends boolean = false>(options: Opt
 export const getReportMarkdown = <ThrowOnError extends boolean = false>(options: Options<GetReportMarkdownData, ThrowOnError>) => (options.client ?? client).get<GetReportMarkdownResponses, GetReportMarkdownErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/research/{id}/report.md',
+    ...options
+});
+
+/**
+ * Ask a report's question again.
+ *
+ * Begins a new run where the first one looked: in its baseline, or in the versions that were current when it was asked.
+ * `comparison` then tells what differs. In a baseline nothing does.
+ */
+export const reproduceRun = <ThrowOnError extends boolean = false>(options: Options<ReproduceRunData, ThrowOnError>) => (options.client ?? client).post<ReproduceRunResponses, ReproduceRunErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/research/{id}/reproduction',
     ...options
 });
 
@@ -297,6 +404,18 @@ export const getVersion = <ThrowOnError extends boolean = false>(options: Option
 });
 
 /**
+ * Compare a version with an earlier one, word by word.
+ *
+ * What lies between two differences is equal in both texts. The versions may belong to different documents. Words of a
+ * difference are shown up to 2,000 code points; its spans tell its true length.
+ */
+export const diffVersions = <ThrowOnError extends boolean = false>(options: Options<DiffVersionsData, ThrowOnError>) => (options.client ?? client).get<DiffVersionsResponses, DiffVersionsErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/versions/{id}/diff',
+    ...options
+});
+
+/**
  * Get the original bytes, or a part of them (RFC 9110 section 14).
  *
  * The bytes exactly as they were sent. `ETag` is their SHA-256; `If-None-Match`, `If-Range` and one `Range` are honoured.
@@ -305,6 +424,18 @@ export const getVersion = <ThrowOnError extends boolean = false>(options: Option
 export const getOriginal = <ThrowOnError extends boolean = false>(options: Options<GetOriginalData, ThrowOnError>) => (options.client ?? client).get<GetOriginalResponses, GetOriginalErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/versions/{id}/original',
+    ...options
+});
+
+/**
+ * Bring an old version back.
+ *
+ * Its bytes become the newest version of the document and are read and indexed as if they had been sent again; every
+ * version in between stays. Restoring what is the newest version already changes nothing (`unchanged`).
+ */
+export const restoreVersion = <ThrowOnError extends boolean = false>(options: Options<RestoreVersionData, ThrowOnError>) => (options.client ?? client).post<RestoreVersionResponses, RestoreVersionErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/versions/{id}/restore',
     ...options
 });
 

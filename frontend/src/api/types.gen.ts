@@ -21,10 +21,75 @@ export type AttemptBody = {
      */
     ended_at?: string | null;
     /**
+     * The start of the worker process that ran it.
+     */
+    worker_id?: string | null;
+    /**
      * `running`, `completed`, `failed`, `discarded`, `snoozed`, `released`, `cancelled` or `crashed`.
      */
     outcome: string;
     error?: FailureBody | null;
+};
+
+/**
+ * A frozen list of document versions.
+ */
+export type BaselineBody = {
+    /**
+     * Its id.
+     */
+    id: string;
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * What it is for.
+     */
+    description: string;
+    /**
+     * SHA-256 of the manifest: one line of JSON for each member, by document id.
+     */
+    digest: string;
+    /**
+     * Documents in it.
+     */
+    documents: number;
+    /**
+     * The collections that were frozen; empty is the whole workspace.
+     */
+    collections: Array<string>;
+    /**
+     * When it was frozen.
+     */
+    created_at: string;
+};
+
+/**
+ * What became of a document between two baselines.
+ */
+export type ChangeBody = {
+    /**
+     * As it is there.
+     */
+    after: MemberBody;
+    change: 'added';
+} | {
+    /**
+     * As it was there.
+     */
+    before: MemberBody;
+    change: 'removed';
+} | {
+    /**
+     * The earlier version.
+     */
+    before: MemberBody;
+    /**
+     * The later version.
+     */
+    after: MemberBody;
+    change: 'changed';
 };
 
 /**
@@ -130,6 +195,54 @@ export type CollectionBody = {
 };
 
 /**
+ * What differs between two versions, word by word.
+ */
+export type DiffBody = {
+    /**
+     * The earlier version.
+     */
+    before: string;
+    /**
+     * The later version.
+     */
+    after: string;
+    /**
+     * In the order of the texts; what lies between two of them is equal.
+     */
+    differences: Array<DifferenceBody>;
+    /**
+     * True when there are more than are shown.
+     */
+    truncated: boolean;
+};
+
+/**
+ * A stretch that differs.
+ */
+export type DifferenceBody = {
+    /**
+     * Where it stood in the earlier text.
+     */
+    before: SpanBody;
+    /**
+     * Where it stands in the later text.
+     */
+    after: SpanBody;
+    /**
+     * The words that went.
+     */
+    removed: string;
+    /**
+     * The words that came.
+     */
+    inserted: string;
+    /**
+     * Up to 64 characters in front of it, equal in both.
+     */
+    context: string;
+};
+
+/**
  * A document.
  */
 export type DocumentBody = {
@@ -221,6 +334,14 @@ export type FilterBody = {
     metadata?: {
         [key: string]: unknown;
     };
+    /**
+     * The versions of this baseline answer instead of the current ones.
+     */
+    baseline?: string | null;
+    /**
+     * The versions that were current at this time answer instead of those that are now.
+     */
+    as_of?: string | null;
 };
 
 /**
@@ -338,6 +459,18 @@ export type JobBody = {
      */
     replay_of?: string | null;
     /**
+     * Bound to one unfinished job per kind and key.
+     */
+    unique_key?: string | null;
+    /**
+     * Shares a limit on how many run at once.
+     */
+    limit_key?: string | null;
+    /**
+     * When someone asked to cancel it.
+     */
+    cancel_requested_at?: string | null;
+    /**
      * When it was asked for.
      */
     created_at: string;
@@ -366,9 +499,77 @@ export type JobPageBody = JobBody & {
 };
 
 /**
+ * A document of a baseline, in the version that was frozen.
+ */
+export type MemberBody = {
+    /**
+     * The document.
+     */
+    document_id: string;
+    /**
+     * Where it lay.
+     */
+    collection_id: string;
+    /**
+     * The sender's own id of the document.
+     */
+    external_id: string;
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * The version.
+     */
+    version_id: string;
+    /**
+     * Its number.
+     */
+    number: number;
+    /**
+     * Bytes of the original.
+     */
+    size: number;
+    /**
+     * SHA-256 of the original.
+     */
+    sha256: string;
+    /**
+     * BLAKE3 of the original.
+     */
+    blake3: string;
+    /**
+     * SHA-256 of the text that citations point into.
+     */
+    rendition_sha256: string;
+};
+
+/**
  * Which halves of the index answer.
  */
 export type ModeBody = 'hybrid' | 'lexical' | 'semantic';
+
+/**
+ * A baseline to freeze.
+ */
+export type NewBaselineBody = {
+    /**
+     * Unique in the workspace; 1 to 200 characters.
+     */
+    name: string;
+    /**
+     * Up to 2,000 characters.
+     */
+    description?: string;
+    /**
+     * The collections whose current versions are frozen; empty is the whole workspace.
+     */
+    collections?: Array<string>;
+    /**
+     * What else restricts; `baseline` and `as_of` are refused.
+     */
+    filter?: FilterBody;
+};
 
 /**
  * A collection to make.
@@ -382,6 +583,85 @@ export type NewCollectionBody = {
      * Up to 2,000 characters.
      */
     description?: string;
+};
+
+/**
+ * A page of a list.
+ */
+export type PageBaselineBody = {
+    /**
+     * The rows of this page.
+     */
+    items: Array<{
+        /**
+         * Its id.
+         */
+        id: string;
+        /**
+         * Its name.
+         */
+        name: string;
+        /**
+         * What it is for.
+         */
+        description: string;
+        /**
+         * SHA-256 of the manifest: one line of JSON for each member, by document id.
+         */
+        digest: string;
+        /**
+         * Documents in it.
+         */
+        documents: number;
+        /**
+         * The collections that were frozen; empty is the whole workspace.
+         */
+        collections: Array<string>;
+        /**
+         * When it was frozen.
+         */
+        created_at: string;
+    }>;
+    /**
+     * Send it as `cursor` for the next page; absent on the last page.
+     */
+    next_cursor?: string | null;
+};
+
+/**
+ * A page of a list.
+ */
+export type PageChangeBody = {
+    /**
+     * What became of a document between two baselines.
+     */
+    items: Array<{
+        /**
+         * As it is there.
+         */
+        after: MemberBody;
+        change: 'added';
+    } | {
+        /**
+         * As it was there.
+         */
+        before: MemberBody;
+        change: 'removed';
+    } | {
+        /**
+         * The earlier version.
+         */
+        before: MemberBody;
+        /**
+         * The later version.
+         */
+        after: MemberBody;
+        change: 'changed';
+    }>;
+    /**
+     * Send it as `cursor` for the next page; absent on the last page.
+     */
+    next_cursor?: string | null;
 };
 
 /**
@@ -533,6 +813,18 @@ export type PageJobBody = {
          */
         replay_of?: string | null;
         /**
+         * Bound to one unfinished job per kind and key.
+         */
+        unique_key?: string | null;
+        /**
+         * Shares a limit on how many run at once.
+         */
+        limit_key?: string | null;
+        /**
+         * When someone asked to cancel it.
+         */
+        cancel_requested_at?: string | null;
+        /**
          * When it was asked for.
          */
         created_at: string;
@@ -544,6 +836,61 @@ export type PageJobBody = {
          * When it ended.
          */
         finished_at?: string | null;
+    }>;
+    /**
+     * Send it as `cursor` for the next page; absent on the last page.
+     */
+    next_cursor?: string | null;
+};
+
+/**
+ * A page of a list.
+ */
+export type PageMemberBody = {
+    /**
+     * The rows of this page.
+     */
+    items: Array<{
+        /**
+         * The document.
+         */
+        document_id: string;
+        /**
+         * Where it lay.
+         */
+        collection_id: string;
+        /**
+         * The sender's own id of the document.
+         */
+        external_id: string;
+        /**
+         * Its name.
+         */
+        name: string;
+        /**
+         * The version.
+         */
+        version_id: string;
+        /**
+         * Its number.
+         */
+        number: number;
+        /**
+         * Bytes of the original.
+         */
+        size: number;
+        /**
+         * SHA-256 of the original.
+         */
+        sha256: string;
+        /**
+         * BLAKE3 of the original.
+         */
+        blake3: string;
+        /**
+         * SHA-256 of the text that citations point into.
+         */
+        rendition_sha256: string;
     }>;
     /**
      * Send it as `cursor` for the next page; absent on the last page.
@@ -571,6 +918,14 @@ export type PageRunBody = {
          * Where it looks.
          */
         collections: Array<string>;
+        /**
+         * The baseline that it looks in.
+         */
+        baseline?: string | null;
+        /**
+         * The time whose versions it looks in.
+         */
+        as_of?: string | null;
         /**
          * `planning`, `gathering`, `writing`, `completed`, `abstained`, `failed` or `cancelled`.
          */
@@ -704,6 +1059,30 @@ export type QuestionBody = {
 };
 
 /**
+ * A dead letter and the job that now stands for it.
+ */
+export type RetriedBody = {
+    /**
+     * The job that had given up.
+     */
+    dead_letter_id: string;
+    /**
+     * The job that tries it again.
+     */
+    job_id: string;
+};
+
+/**
+ * Dead letters that run again.
+ */
+export type RetriesBody = {
+    /**
+     * At most 500, oldest first; empty when none is left that was not replayed before.
+     */
+    jobs: Array<RetriedBody>;
+};
+
+/**
  * The job to watch after a retry: the same one, or the one that replays it.
  */
 export type RetryBody = {
@@ -730,6 +1109,14 @@ export type RunBody = {
      */
     collections: Array<string>;
     /**
+     * The baseline that it looks in.
+     */
+    baseline?: string | null;
+    /**
+     * The time whose versions it looks in.
+     */
+    as_of?: string | null;
+    /**
      * `planning`, `gathering`, `writing`, `completed`, `abstained`, `failed` or `cancelled`.
      */
     state: string;
@@ -750,6 +1137,28 @@ export type RunBody = {
      * When it ended.
      */
     finished_at?: string | null;
+};
+
+/**
+ * What two reports quote.
+ */
+export type RunComparisonBody = {
+    /**
+     * True when both quote the same words at the same places.
+     */
+    same: boolean;
+    /**
+     * Quotes of both.
+     */
+    equal: number;
+    /**
+     * Quotes that only the earlier run has.
+     */
+    gone: Array<CitationBody>;
+    /**
+     * Quotes that only the later run has.
+     */
+    new: Array<CitationBody>;
 };
 
 /**
@@ -788,6 +1197,10 @@ export type RunPageBody = RunBody & {
      * The statements of the report, each with its quotes.
      */
     claims: Array<ClaimBody>;
+    /**
+     * Numbers of the citations whose document has a newer version, or is gone: the report is stale there.
+     */
+    outdated?: Array<number>;
     /**
      * How much was looked at.
      */
@@ -1173,6 +1586,10 @@ export type WaitBody = {
      * In a sentence.
      */
     message: string;
+    /**
+     * Since when.
+     */
+    since?: string | null;
 };
 
 export type GetJwksData = {
@@ -1236,6 +1653,331 @@ export type GetAuthorizationServerResponses = {
 };
 
 export type GetAuthorizationServerResponse = GetAuthorizationServerResponses[keyof GetAuthorizationServerResponses];
+
+export type ListBaselinesData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only the baseline of this name.
+         */
+        name?: string;
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Rows of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/baselines';
+};
+
+export type ListBaselinesErrors = {
+    /**
+     * `invalid_parameter`; `foreign_cursor`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListBaselinesError = ListBaselinesErrors[keyof ListBaselinesErrors];
+
+export type ListBaselinesResponses = {
+    /**
+     * A page.
+     */
+    200: PageBaselineBody;
+};
+
+export type ListBaselinesResponse = ListBaselinesResponses[keyof ListBaselinesResponses];
+
+export type CreateBaselineData = {
+    body: NewBaselineBody;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/baselines';
+};
+
+export type CreateBaselineErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`: a collection
+     */
+    404: ProblemBody;
+    /**
+     * `name_taken`; `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type CreateBaselineError = CreateBaselineErrors[keyof CreateBaselineErrors];
+
+export type CreateBaselineResponses = {
+    /**
+     * The baseline.
+     */
+    201: BaselineBody;
+};
+
+export type CreateBaselineResponse = CreateBaselineResponses[keyof CreateBaselineResponses];
+
+export type GetBaselineData = {
+    body?: never;
+    path: {
+        /**
+         * The baseline.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/baselines/{id}';
+};
+
+export type GetBaselineErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetBaselineError = GetBaselineErrors[keyof GetBaselineErrors];
+
+export type GetBaselineResponses = {
+    /**
+     * The baseline.
+     */
+    200: BaselineBody;
+};
+
+export type GetBaselineResponse = GetBaselineResponses[keyof GetBaselineResponses];
+
+export type CompareBaselinesData = {
+    body?: never;
+    path: {
+        /**
+         * The later baseline.
+         */
+        id: string;
+    };
+    query: {
+        /**
+         * The earlier baseline.
+         */
+        from: string;
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Rows of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/baselines/{id}/changes';
+};
+
+export type CompareBaselinesErrors = {
+    /**
+     * `invalid_parameter`; `foreign_cursor`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type CompareBaselinesError = CompareBaselinesErrors[keyof CompareBaselinesErrors];
+
+export type CompareBaselinesResponses = {
+    /**
+     * A page.
+     */
+    200: PageChangeBody;
+};
+
+export type CompareBaselinesResponse = CompareBaselinesResponses[keyof CompareBaselinesResponses];
+
+export type ListBaselineDocumentsData = {
+    body?: never;
+    path: {
+        /**
+         * The baseline.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Rows of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/baselines/{id}/documents';
+};
+
+export type ListBaselineDocumentsErrors = {
+    /**
+     * `invalid_parameter`; `foreign_cursor`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListBaselineDocumentsError = ListBaselineDocumentsErrors[keyof ListBaselineDocumentsErrors];
+
+export type ListBaselineDocumentsResponses = {
+    /**
+     * A page.
+     */
+    200: PageMemberBody;
+};
+
+export type ListBaselineDocumentsResponse = ListBaselineDocumentsResponses[keyof ListBaselineDocumentsResponses];
 
 export type ListCollectionsData = {
     body?: never;
@@ -1895,6 +2637,70 @@ export type ListJobsResponses = {
 
 export type ListJobsResponse = ListJobsResponses[keyof ListJobsResponses];
 
+export type RetryDeadJobsData = {
+    body?: never;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Only dead letters of this kind, for example `document.extract`.
+         */
+        kind?: string;
+    };
+    url: '/api/v1/jobs/retry';
+};
+
+export type RetryDeadJobsErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type RetryDeadJobsError = RetryDeadJobsErrors[keyof RetryDeadJobsErrors];
+
+export type RetryDeadJobsResponses = {
+    /**
+     * The jobs to watch.
+     */
+    202: RetriesBody;
+};
+
+export type RetryDeadJobsResponse = RetryDeadJobsResponses[keyof RetryDeadJobsResponses];
+
 export type GetJobData = {
     body?: never;
     path: {
@@ -2266,6 +3072,123 @@ export type GetRunResponses = {
 
 export type GetRunResponse = GetRunResponses[keyof GetRunResponses];
 
+export type GetBundleData = {
+    body?: never;
+    path: {
+        /**
+         * The run.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/research/{id}/bundle';
+};
+
+export type GetBundleErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found` or `not_ready_yet`
+     */
+    404: ProblemBody;
+    /**
+     * `invalid_value`: a cited document was deleted
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetBundleError = GetBundleErrors[keyof GetBundleErrors];
+
+export type GetBundleResponses = {
+    /**
+     * The bundle.
+     */
+    200: Array<number>;
+};
+
+export type GetBundleResponse = GetBundleResponses[keyof GetBundleResponses];
+
+export type CompareRunsData = {
+    body?: never;
+    path: {
+        /**
+         * The later run.
+         */
+        id: string;
+    };
+    query: {
+        /**
+         * The earlier run.
+         */
+        from: string;
+    };
+    url: '/api/v1/research/{id}/comparison';
+};
+
+export type CompareRunsErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found` or `not_ready_yet`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type CompareRunsError = CompareRunsErrors[keyof CompareRunsErrors];
+
+export type CompareRunsResponses = {
+    /**
+     * What differs.
+     */
+    200: RunComparisonBody;
+};
+
+export type CompareRunsResponse = CompareRunsResponses[keyof CompareRunsResponses];
+
 export type WatchRunData = {
     body?: never;
     headers?: {
@@ -2433,6 +3356,74 @@ export type GetReportMarkdownResponses = {
 };
 
 export type GetReportMarkdownResponse = GetReportMarkdownResponses[keyof GetReportMarkdownResponses];
+
+export type ReproduceRunData = {
+    body?: never;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path: {
+        /**
+         * The run to repeat.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/research/{id}/reproduction';
+};
+
+export type ReproduceRunErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found` or `not_ready_yet`
+     */
+    404: ProblemBody;
+    /**
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ReproduceRunError = ReproduceRunErrors[keyof ReproduceRunErrors];
+
+export type ReproduceRunResponses = {
+    /**
+     * The new run has begun.
+     */
+    202: RunBody;
+};
+
+export type ReproduceRunResponse = ReproduceRunResponses[keyof ReproduceRunResponses];
 
 export type VerifyRunData = {
     body?: never;
@@ -2607,6 +3598,65 @@ export type GetVersionResponses = {
 
 export type GetVersionResponse = GetVersionResponses[keyof GetVersionResponses];
 
+export type DiffVersionsData = {
+    body?: never;
+    path: {
+        /**
+         * The later version.
+         */
+        id: string;
+    };
+    query: {
+        /**
+         * The earlier version.
+         */
+        from: string;
+    };
+    url: '/api/v1/versions/{id}/diff';
+};
+
+export type DiffVersionsErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found` or `not_ready_yet`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type DiffVersionsError = DiffVersionsErrors[keyof DiffVersionsErrors];
+
+export type DiffVersionsResponses = {
+    /**
+     * The differences.
+     */
+    200: DiffBody;
+};
+
+export type DiffVersionsResponse = DiffVersionsResponses[keyof DiffVersionsResponses];
+
 export type GetOriginalData = {
     body?: never;
     headers?: {
@@ -2674,6 +3724,74 @@ export type GetOriginalResponses = {
 };
 
 export type GetOriginalResponse = GetOriginalResponses[keyof GetOriginalResponses];
+
+export type RestoreVersionData = {
+    body?: never;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path: {
+        /**
+         * The version to bring back.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/versions/{id}/restore';
+};
+
+export type RestoreVersionErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type RestoreVersionError = RestoreVersionErrors[keyof RestoreVersionErrors];
+
+export type RestoreVersionResponses = {
+    /**
+     * The new version is on its way.
+     */
+    202: UploadBody;
+};
+
+export type RestoreVersionResponse = RestoreVersionResponses[keyof RestoreVersionResponses];
 
 export type GetTextData = {
     body?: never;

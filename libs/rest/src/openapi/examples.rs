@@ -131,6 +131,7 @@ pub(super) fn of_operation(name: &str) -> Option<Value> {
     match name {
         "get_report_markdown" => Some(report().into()),
         "get_original" => Some("(the bytes of the original)".into()),
+        "get_bundle" => Some("(the bytes of the archive)".into()),
         "get_jwks" => value(json!({ "keys": [{
             "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "(thumbprint of RFC 7638)",
             "x": "(43 characters)", "y": "(43 characters)",

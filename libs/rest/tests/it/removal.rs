@@ -133,20 +133,22 @@ async fn an_upload_under_way_is_cleared_with_its_collection() {
         let client = client.clone();
         tokio::spawn(async move { client.upload(collection, "a.txt", files::TEXT).await })
     };
-    let waiting = "select count(*) from pg_stat_activity
-                   where datname = current_database() and wait_event_type = 'Lock'";
-    let at_least = async |number: i64| {
+    let waits = async |what: &'static str| {
         until_within(carrel_testkit::DEADLINE, "somebody waits", async || {
-            (app.database.number(waiting).await >= number).then_some(())
+            (app.database.number(what).await > 0).then_some(())
         })
         .await;
     };
-    at_least(1).await;
+    waits("select count(*) from pg_locks where not granted and relation = 'carrel.audit_entry'::regclass").await;
     let deleting = {
         let client = client.clone();
         tokio::spawn(async move { client.delete(&format!("/api/v1/collections/{collection}")).await })
     };
-    at_least(2).await;
+    waits(
+        "select count(*) from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query like '%carrel.collection%'",
+    )
+    .await;
     barrier.rollback().await.unwrap();
     uploading.await.unwrap();
     assert_eq!(deleting.await.unwrap().status(), 204);

@@ -27,7 +27,7 @@ fn the_defaults_hold_and_document_every_key() {
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.server.upload_limit_bytes, 1 << 30);
     assert_eq!(settings.store.kind, StoreKind::Directory);
-    assert_eq!(settings.jobs.queues["ingest"], 2);
+    assert_eq!(settings.jobs.queues["ingest"], 3);
     assert!(settings.database.url.is_none());
     assert_eq!(settings.inference.embedder.to_json(), serde_json::json!({"provider": "builtin"}));
     // Every line that sets a key stands below a comment, itself or its section's.

@@ -128,7 +128,13 @@ async fn another_workspace_sees_nothing_in_any_table() {
         let there = there.unwrap();
         assert!(there > 0, "{table} has no row to hide: make `fill` write one");
         assert_eq!(seen_by(&pool, Some(app.workspace), &count).await.unwrap(), there, "{table} from its own side");
-        assert_eq!(seen_by(&pool, Some(app.other_workspace), &count).await.unwrap(), 0, "{table} from the other side");
+        // Every workspace has schedules of its own.
+        let foreign = format!("{count} where workspace_id = '{}'", app.workspace);
+        assert_eq!(
+            seen_by(&pool, Some(app.other_workspace), &foreign).await.unwrap(),
+            0,
+            "{table} from the other side"
+        );
         assert_eq!(seen_by(&pool, None, &count).await.unwrap(), 0, "{table} from no side");
     }
 }
@@ -141,10 +147,14 @@ async fn another_workspace_changes_nothing_in_any_table() {
     let mut denied = BTreeSet::new();
     for table in tables(&app).await {
         for change in [
-            format!("with done as (delete from carrel.{table} returning 1) select count(*) from done"),
             format!(
-                "with done as (update carrel.{table} set workspace_id = '{}' returning 1) select count(*) from done",
-                app.other_workspace
+                "with done as (delete from carrel.{table} where workspace_id = '{}' returning 1) select count(*) from done",
+                app.workspace
+            ),
+            format!(
+                "with done as (update carrel.{table} set workspace_id = '{}' where workspace_id = '{}' returning 1)
+                 select count(*) from done",
+                app.other_workspace, app.workspace
             ),
         ] {
             match seen_by(&pool, Some(app.other_workspace), &change).await {
