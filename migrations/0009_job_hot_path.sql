@@ -13,8 +13,6 @@ drop index carrel.job_unique_key;
 -- What could start or has, workspace by workspace in its order. Few of its rows run, and these are skipped.
 create index job_ready on carrel.job (queue, workspace_id, priority, run_at, id)
     where waits_for = 0 and finished_at is null;
--- An ended job with a key leaves the table at once (see job_leaves_with_its_key), so that it does not hold it.
-create unique index job_unique_key on carrel.job (workspace_id, kind, unique_key) where unique_key is not null;
 -- Room on the page for the row version of the claim.
 alter table carrel.job set (fillfactor = 50);
 
@@ -55,6 +53,7 @@ $$;
 revoke all on function carrel.list_running() from public;
 grant execute on function carrel.list_running() to carrel_queue;
 
+-- An ended job with a key leaves the table at once, so that it does not hold its key.
 create function carrel.archive_keyed_job() returns trigger
     language plpgsql security definer set search_path = carrel, pg_temp as $$
 begin
@@ -72,6 +71,7 @@ with gone as (
     delete from carrel.job j where j.finished_at is not null and j.unique_key is not null returning j.*
 )
 insert into carrel.job_history select g.* from gone g;
+create unique index job_unique_key on carrel.job (workspace_id, kind, unique_key) where unique_key is not null;
 
 -- Due jobs of a queue that a worker knowing these kinds could run, best first: by priority, then the workspace that
 -- holds the fewest of the queue's slots, then by lot between workspaces and by age within one. With dispatched_before,
