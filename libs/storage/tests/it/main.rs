@@ -8,4 +8,5 @@ mod baselines;
 mod index;
 mod originals;
 mod research;
+mod upgrade;
 mod walls;
