@@ -173,56 +173,6 @@ create function carrel.archive_jobs(p_before timestamptz, p_limit integer) retur
     select count(*) from kept;
 $$;
 
--- Completes jobs whose claims are still held: each row moves to the history, and what needed only it becomes available.
--- Answers the claims that were held. With p_workspace, only jobs of that workspace.
-create function carrel.finish_jobs(p_ids uuid[], p_claims uuid[], p_results jsonb[], p_workspace uuid default null)
-    returns setof uuid
-    language plpgsql volatile security definer
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_seqscan = off
-    set search_path = carrel, pg_temp
-as $$
-declare
-    done record;
-    needed uuid[];
-begin
-    for done in
-        with gone as (
-            delete from job j
-            using unnest(p_ids, p_claims, p_results) w (id, claim, result)
-            where j.id = w.id
-              and j.claim = w.claim
-              -- The empty string keeps every index but the primary key out of the plan.
-              and j.state || '' = 'running'
-              and (p_workspace is null or j.workspace_id = p_workspace)
-            returning j.*, w.result as answer
-        ),
-        kept as (
-            insert into job_history (
-                id, workspace_id, kind, queue, state, priority, payload, payload_version, run_at, attempt, max_attempts,
-                crashes, timeout_ms, claim, worker_id, started_at, waits_for, has_dependents, unique_key, limit_key,
-                parent_id, replay_of, cancel_requested_at, progress, result, traceparent, created_by, created_at, finished_at
-            )
-            select g.id, g.workspace_id, g.kind, g.queue, 'completed', g.priority, g.payload, g.payload_version, g.run_at,
-                   g.attempt, g.max_attempts, g.crashes, g.timeout_ms, g.claim, g.worker_id, g.started_at, g.waits_for,
-                   g.has_dependents, g.unique_key, g.limit_key, g.parent_id, g.replay_of, g.cancel_requested_at,
-                   g.progress, g.answer, g.traceparent, g.created_by, g.created_at, clock_timestamp()
-            from gone g
-        )
-        select g.id, g.claim, g.has_dependents from gone g
-    loop
-        if done.has_dependents then
-            needed := array_append(needed, done.id);
-        end if;
-        return next done.claim;
-    end loop;
-    if needed is not null then
-        perform carrel.unblock_jobs(needed);
-    end if;
-end
-$$;
-
 -- Counts the completed jobs off from what their dependents wait for. A call of its own, so that it sees dependents that
 -- were committed while the completion waited for the row.
 create function carrel.unblock_jobs(p_completed uuid[]) returns void
@@ -252,15 +202,6 @@ begin
         perform pg_notify('carrel_jobs', woken);
     end loop;
 end
-$$;
-
--- The same for one job of the current workspace, inside the transaction that holds what it did.
-create function carrel.complete_job(p_id uuid, p_claim uuid, p_result jsonb) returns boolean
-    language sql volatile security definer set search_path = carrel, pg_temp as $$
-    select carrel.current_workspace() is not null
-       and exists (
-           select from carrel.finish_jobs(array[p_id], array[p_claim], array[p_result], carrel.current_workspace())
-       );
 $$;
 
 -- Executions whose end was refused because they no longer held their claim: proof that the fence works, and a count.
@@ -460,9 +401,7 @@ revoke all on function carrel.prepare_job_history() from public;
 revoke all on function carrel.drop_job_history(timestamptz) from public;
 revoke all on function carrel.delete_job_history(timestamptz, integer) from public;
 revoke all on function carrel.archive_jobs(timestamptz, integer) from public;
-revoke all on function carrel.finish_jobs(uuid[], uuid[], jsonb[], uuid) from public;
 revoke all on function carrel.unblock_jobs(uuid[]) from public;
-revoke all on function carrel.complete_job(uuid, uuid, jsonb) from public;
 revoke all on function carrel.define_schedule(text, text, text, text, text, text, jsonb, smallint, smallint, smallint, integer)
     from public;
 revoke all on function carrel.fire_schedule(uuid, text, timestamptz, timestamptz[], timestamptz, timestamptz) from public;
@@ -470,8 +409,6 @@ grant execute on function carrel.prepare_job_history() to carrel_queue;
 grant execute on function carrel.drop_job_history(timestamptz) to carrel_queue;
 grant execute on function carrel.delete_job_history(timestamptz, integer) to carrel_queue;
 grant execute on function carrel.archive_jobs(timestamptz, integer) to carrel_queue;
-grant execute on function carrel.finish_jobs(uuid[], uuid[], jsonb[], uuid) to carrel_queue;
-grant execute on function carrel.complete_job(uuid, uuid, jsonb) to carrel_app;
 grant execute on function carrel.define_schedule(text, text, text, text, text, text, jsonb, smallint, smallint, smallint, integer)
     to carrel_queue;
 grant execute on function carrel.fire_schedule(uuid, text, timestamptz, timestamptz[], timestamptz, timestamptz) to carrel_queue;

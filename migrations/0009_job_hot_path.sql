@@ -344,7 +344,9 @@ $$;
 revoke all on function carrel.tidy_lists() from public;
 grant execute on function carrel.tidy_lists() to carrel_queue;
 
-create or replace function carrel.finish_jobs(
+-- Completes jobs whose claims are still held: each row moves to the history, and what needed only it becomes available.
+-- Answers the claims that were held. With p_workspace, only jobs of that workspace.
+create function carrel.finish_jobs(
     p_ids uuid[], p_claims uuid[], p_results jsonb[], p_workspace uuid default null
 ) returns setof uuid
     language plpgsql volatile security definer
@@ -395,3 +397,17 @@ begin
     end if;
 end
 $$;
+
+-- The same for one job of the current workspace, inside the transaction that holds what it did.
+create function carrel.complete_job(p_id uuid, p_claim uuid, p_result jsonb) returns boolean
+    language sql volatile security definer set search_path = carrel, pg_temp as $$
+    select carrel.current_workspace() is not null
+       and exists (
+           select from carrel.finish_jobs(array[p_id], array[p_claim], array[p_result], carrel.current_workspace())
+       );
+$$;
+
+revoke all on function carrel.finish_jobs(uuid[], uuid[], jsonb[], uuid) from public;
+revoke all on function carrel.complete_job(uuid, uuid, jsonb) from public;
+grant execute on function carrel.finish_jobs(uuid[], uuid[], jsonb[], uuid) to carrel_queue;
+grant execute on function carrel.complete_job(uuid, uuid, jsonb) to carrel_app;

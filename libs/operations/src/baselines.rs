@@ -1,6 +1,6 @@
 //! Baselines: freezing what is current, and comparing what was frozen.
 
-use crate::collections::{check_name, micros};
+use crate::collections::{check_description, check_name, micros};
 use crate::error::invalid;
 use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use carrel_domain::baseline::{Baseline, Change, Member, manifest};
@@ -40,9 +40,7 @@ impl Operations {
         context.require(Scope::DocumentsWrite)?;
         let name = new.name.trim();
         check_name("name", name, 200)?;
-        if new.description.chars().count() > 2_000 || new.description.contains('\0') {
-            return invalid("description", "must have at most 2,000 characters and no NUL");
-        }
+        check_description(&new.description)?;
         self.check_scope(&new.collections, &new.filter)?;
         if new.filter.is_pinned() {
             return invalid("filter", "freezes current versions: leave out baseline and as_of");

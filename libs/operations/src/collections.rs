@@ -35,9 +35,7 @@ impl Operations {
         context.require(Scope::DocumentsWrite)?;
         let name = name.trim();
         check_name("name", name, 200)?;
-        if description.chars().count() > 2_000 || description.contains('\0') {
-            return invalid("description", "must have at most 2,000 characters and no NUL");
-        }
+        check_description(description)?;
         let collection = Collection {
             id: self.new_id(),
             name: name.to_owned(),
@@ -154,6 +152,13 @@ pub(crate) fn check_name(field: &'static str, text: &str, longest: usize) -> Res
     let length = text.chars().count();
     if length == 0 || length > longest || text.chars().any(char::is_control) {
         return invalid(field, format!("must have 1 to {longest} characters and no control characters"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_description(text: &str) -> Result<(), OperationError> {
+    if text.chars().count() > 2_000 || text.contains('\0') {
+        return invalid("description", "must have at most 2,000 characters and no NUL");
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use futures::stream::BoxStream;
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What comes with the bytes of an upload.
 #[derive(Clone, Debug)]
@@ -172,7 +173,7 @@ impl Operations {
                 self.originals.keep(context.workspace, staged).await?;
                 let mut transaction = self.database.begin(context.workspace).await?;
                 if originals::hold(&mut transaction, staged.digests.sha256).await? == announced {
-                    return self.store_version(transaction, context, new, once).await;
+                    return self.store_version(transaction, context, new, ("add_document", None), once).await;
                 }
                 transaction.rollback().await?;
             }
@@ -196,11 +197,14 @@ impl Operations {
         found.map(|_| ()).ok_or(OperationError::NotFound(Resource::Collection))
     }
 
-    async fn store_version(
+    /// Stores a version whose original is held by `transaction`, with the job that reads it and the entry of `action`, about
+    /// `subject` or else the document.
+    pub(crate) async fn store_version(
         &self,
         mut transaction: carrel_storage::Transaction,
         context: &OperationContext,
         new: NewVersion,
+        (action, subject): (&str, Option<Uuid>),
         once: Once<'_, Uploaded>,
     ) -> Result<Answer<Uploaded>, OperationError> {
         if let Some(reply) = once.claim(&mut transaction, context.now).await? {
@@ -222,7 +226,8 @@ impl Operations {
         let same_bytes = documents::same_bytes(&mut transaction, new.sha256, document).await?;
         if job.is_some() {
             let details = json!({ "version": version, "sha256": new.sha256 });
-            access::audit(&mut transaction, context, "add_document", Some(document.0), details).await?;
+            let subject = subject.unwrap_or(document.0);
+            access::audit(&mut transaction, context, action, Some(subject), details).await?;
         }
         let uploaded = Uploaded { received, job, sha256: new.sha256, same_bytes };
         once.commit(transaction, context.now, uploaded).await

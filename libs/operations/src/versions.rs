@@ -1,14 +1,11 @@
 //! Versions: what differs between two, and bringing an old one back.
 
 use crate::collections::micros;
-use crate::kinds::ExtractDocument;
 use crate::{Answer, Once, OperationError, Operations, Resource, Uploaded};
-use carrel_domain::job::JobSpec;
 use carrel_domain::{OperationContext, Scope, Span, VersionId};
-use carrel_storage::documents::{NewVersion, Received, StoredRendition};
-use carrel_storage::{Transaction, access, documents, jobs, originals};
+use carrel_storage::documents::{NewVersion, StoredRendition};
+use carrel_storage::{Transaction, documents, originals};
 use carrel_text::{CharIndex, Difference};
-use serde_json::json;
 
 /// Differences that one answer shows.
 const DIFFERENCES: usize = 5_000;
@@ -83,6 +80,7 @@ impl Operations {
     ) -> Result<Answer<Uploaded>, OperationError> {
         context.require(Scope::DocumentsWrite)?;
         let mut transaction = self.database.begin(context.workspace).await?;
+        // Before anything is looked for: the reply of the first request holds even when its version is gone since.
         if let Some(reply) = once.claim(&mut transaction, context.now).await? {
             return Ok(Answer::Repeated(reply));
         }
@@ -104,18 +102,7 @@ impl Operations {
             now: micros(context.now),
             by: context.actor.clone(),
         };
-        let received = documents::receive(&mut transaction, &new).await?.ok_or_else(missing)?;
-        let mut job = None;
-        if let Received::Created { version, .. } | Received::Revised { version, .. } = received {
-            let mut spec = JobSpec::new(self.new_id(), &ExtractDocument { version })?;
-            spec.traceparent.clone_from(&context.traceparent);
-            job = Some(spec.id);
-            jobs::enqueue(&mut transaction, &[spec], &context.actor).await?;
-            let details = json!({ "version": version, "sha256": new.sha256 });
-            access::audit(&mut transaction, context, "restore_version", Some(id.0), details).await?;
-        }
-        let restored = Uploaded { received, job, sha256: new.sha256, same_bytes: Vec::new() };
-        once.commit(transaction, context.now, restored).await
+        self.store_version(transaction, context, new, ("restore_version", Some(id.0)), once).await
     }
 }
 

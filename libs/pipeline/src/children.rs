@@ -38,23 +38,18 @@ impl Pipeline {
         for child in children {
             cx.check_cancelled()?;
             let Some(path) = child.path.as_ref().filter(|_| child.bytes > 0) else { continue };
-            let mut external_id = id_within(&parent.external_id, &child.name, 1);
-            for copy in 2.. {
-                if taken.insert(external_id.clone()) {
-                    break;
-                }
-                external_id = id_within(&parent.external_id, &child.name, copy);
-            }
+            let ids = (1..).map(|copy| id_within(&parent.external_id, &child.name, copy));
+            let external_id = ids.into_iter().find(|id| taken.insert(id.clone()));
             let file = tokio::fs::File::open(path).await.map_err(scratch)?;
             let operation = cx.operation();
             let staged = operations.stage_upload(&operation, ReaderStream::new(file)).await.map_err(from_operation)?;
             let found = json!({
-                "document_id": parent.id, "version_id": version, "path": child.name, "depth": depth(parent) + 1,
+                "document_id": parent.id, "version_id": version, "path": child.name, "depth": depth(parent).saturating_add(1),
             });
             let upload = Upload {
                 collection: parent.collection,
                 file_name: child.name.clone(),
-                external_id: Some(external_id),
+                external_id,
                 title: None,
                 media_type: Some(child.media_type.clone()),
                 metadata: Some(Map::from_iter([(FOUND_IN.to_owned(), found)])),

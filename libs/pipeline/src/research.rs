@@ -91,7 +91,7 @@ impl Handler<WriteReport> for Pipeline {
         let steps = research::steps(&mut transaction, run.id).await?;
         let found = research::evidence(&mut transaction, run.id).await?;
         let read = research::read_in_all(&mut transaction, run.id).await?;
-        let searchable = research::searchable_documents(&mut transaction, &run.collections).await?;
+        let searchable = research::searchable_documents(&mut transaction, &run.collections, &run.filter).await?;
         let texts = sources(&mut transaction, &found).await?;
         // Nothing is held while claims are chosen.
         transaction.commit().await?;

@@ -493,16 +493,26 @@ pub async fn events(transaction: &mut Transaction, run: RunId, seq: i64) -> Resu
     Ok(rows)
 }
 
-/// Documents that search answers from in the given collections (all of them when none is given).
+/// Documents that search answers from in the given collections (all of them when none is given): those of the baseline or
+/// the time that `filter` names, else those with a current version.
 pub async fn searchable_documents(
     transaction: &mut Transaction,
     collections: &[CollectionId],
+    filter: &Filter,
 ) -> Result<u64, StorageError> {
     let ids: Vec<Uuid> = collections.iter().map(|id| id.0).collect();
     let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from carrel.document
-           where current_version_id is not null and (cardinality($1::uuid[]) = 0 or collection_id = any($1))"#,
-        &ids
+        r#"select count(*) as "count!" from carrel.document d
+           where (cardinality($1::uuid[]) = 0 or d.collection_id = any($1))
+             and case
+                 when $2::uuid is not null then exists (
+                     select from carrel.baseline_member m where m.baseline_id = $2 and m.document_id = d.id)
+                 when $3::timestamptz is not null then exists (
+                     select from carrel.document_version v where v.document_id = d.id and v.searchable_at <= $3)
+                 else d.current_version_id is not null end"#,
+        &ids,
+        filter.baseline.map(|id| id.0),
+        filter.as_of
     )
     .fetch_one(transaction.connection())
     .await?;

@@ -160,12 +160,6 @@ pub async fn search(transaction: &mut Transaction, query: &SearchQuery<'_>) -> R
     Ok(found)
 }
 
-/// The statement itself, for measuring it beside the API (`explain`).
-pub fn statement_for(mode: SearchMode, generation: Option<&Generation>, filter: &Filter) -> String {
-    let generation = (mode != SearchMode::Lexical).then_some(generation).flatten();
-    statement(mode != SearchMode::Semantic, generation, Reach::of(filter))
-}
-
 /// What a search looks through.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {

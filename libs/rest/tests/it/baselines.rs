@@ -61,6 +61,9 @@ async fn a_report_on_a_baseline_is_reproduced_and_proved() {
     let path = format!("/api/v1/research/{}/comparison?from={run}", again["id"].as_str().unwrap());
     let compared: RunComparisonBody = client.read(&path).await;
     assert!(compared.same && compared.equal > 0, "{compared:?}");
+    let again: carrel_wire::RunPageBody =
+        client.read(&format!("/api/v1/research/{}", again["id"].as_str().unwrap())).await;
+    assert_eq!(again.searched.documents, 1, "what was frozen, not what is there now");
 
     let bytes = client.get(&format!("/api/v1/research/{run}/bundle")).await;
     assert_eq!(bytes.headers()["content-type"], "application/zip");

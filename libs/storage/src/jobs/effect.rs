@@ -27,7 +27,7 @@ pub async fn record_effects(
         return Ok(Vec::new());
     }
     // What is sent cannot be taken back, so its decision must be on the disk before it is seen.
-    sqlx::query("set local synchronous_commit = on").execute(tx.connection()).await?;
+    sqlx::query("set local synchronous_commit to default").execute(tx.connection()).await?;
     let mut rows: Vec<&EffectSpec> = specs.iter().collect();
     // One order for everyone, so that two transactions cannot wait for each other's keys; of equal ones, the first.
     rows.sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
