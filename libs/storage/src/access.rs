@@ -4,6 +4,7 @@ use crate::{Database, StorageError, Transaction};
 use carrel_domain::{Actor, ClientId, OperationContext, WorkspaceId};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What the token endpoint needs to know of a client.
@@ -65,15 +66,12 @@ pub struct RequestKey<'a> {
     pub fingerprint: &'a [u8],
 }
 
-/// Claims a key until the end of the transaction, or finds what is known of it. Replies from before `since` are
-/// forgotten.
-///
-/// The claim is a lock, not a row: a process that dies in the middle gives it back together with everything it did.
-pub async fn claim_key(
-    transaction: &mut Transaction,
-    request: RequestKey<'_>,
-    since: DateTime<Utc>,
-) -> Result<Idempotency, StorageError> {
+/// How long a key that is taken is waited for: 10, 20, 40, 80 and 160 ms. A refused request is answered before the server
+/// has undone its transaction, and whoever sends at once what it should have sent is not to be told to wait.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+const LAST_WAIT: Duration = Duration::from_millis(160);
+
+async fn try_key(transaction: &mut Transaction, request: RequestKey<'_>) -> Result<bool, StorageError> {
     let workspace = transaction.workspace();
     let free = sqlx::query_scalar!(
         r#"select pg_try_advisory_xact_lock(hashtextextended('key:' || $1::text || $2::text || $3::text, 0)) as "free!""#,
@@ -83,9 +81,27 @@ pub async fn claim_key(
     )
     .fetch_one(transaction.connection())
     .await?;
-    if !free {
-        return Ok(Idempotency::InProgress);
+    Ok(free)
+}
+
+/// Claims a key until the end of the transaction, or finds what is known of it. Replies from before `since` are
+/// forgotten.
+///
+/// The claim is a lock, not a row: a process that dies in the middle gives it back together with everything it did.
+pub async fn claim_key(
+    transaction: &mut Transaction,
+    request: RequestKey<'_>,
+    since: DateTime<Utc>,
+) -> Result<Idempotency, StorageError> {
+    let mut wait = FIRST_WAIT;
+    while !try_key(transaction, request).await? {
+        if wait > LAST_WAIT {
+            return Ok(Idempotency::InProgress);
+        }
+        tokio::time::sleep(wait).await;
+        wait *= 2;
     }
+    let workspace = transaction.workspace();
     // A statement of its own: it must see what the claimant before has committed.
     let row = sqlx::query!(
         "select fingerprint, status, reply from carrel.idempotency
