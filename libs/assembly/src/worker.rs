@@ -54,7 +54,10 @@ pub(crate) fn build(
     sandbox.cpu_seconds = settings.extract.cpu_seconds;
     sandbox.memory_bytes = settings.extract.memory_bytes;
     sandbox.limits.output_bytes = settings.extract.output_bytes;
-    let pipeline = Pipeline::new(operations.clone(), Sandbox::new(sandbox), scratch()?);
+    let mut pipeline = Pipeline::new(operations.clone(), Sandbox::new(sandbox), scratch()?);
+    if queues.iter().any(|(queue, _)| *queue == QueueName::Ai) {
+        pipeline = pipeline.at_once();
+    }
     let transport = match &settings.redis.url {
         Some(url) => {
             let mut options = RedisOptions::new(url.expose_secret());

@@ -1,20 +1,21 @@
 //! `document.extract`: from the original to rendition and passages.
 
 use crate::children::depth;
+use crate::index::{EMBED_CALL, Indexed, Subject};
 use crate::{Pipeline, compute};
 use async_trait::async_trait;
 use carrel_domain::digest::Digest;
 use carrel_domain::job::{JobKind, JobSpec, Progress};
 use carrel_domain::text::Rendition;
-use carrel_domain::{JobId, Language, VersionId};
+use carrel_domain::{JobId, Language, OperationContext, VersionId};
 use carrel_extract::{ExtractError, Extraction, Request};
 use carrel_operations::kinds::{EMBED_BATCH, EmbedPassages, ExtractDocument, IndexDocument, PublishDocument};
 use carrel_queue::{Completed, Handler, JobContext, JobError};
 use carrel_storage::documents::{self, NewRendition};
-use carrel_storage::index::{self, NewPassage};
+use carrel_storage::index::{self, NewPassage, PassageText, Whole};
 use carrel_storage::jobs;
 use carrel_text::{CharIndex, PassageRules, detect_language, passages};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
@@ -33,10 +34,12 @@ impl Handler<ExtractDocument> for Pipeline {
         let mut transaction = cx.begin().await?;
         let known = documents::original(&mut transaction, version).await?;
         let parent = match documents::version(&mut transaction, version).await? {
-            Some(version) => documents::get(&mut transaction, version.document).await?,
+            Some(version) => {
+                documents::get(&mut transaction, version.document).await?.map(|parent| (parent, version.title))
+            }
             None => None,
         };
-        let (Some(original), Some(parent)) = (known, parent) else {
+        let (Some(original), Some((parent, title))) = (known, parent) else {
             return cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await;
         };
         transaction.rollback().await?;
@@ -53,7 +56,44 @@ impl Handler<ExtractDocument> for Pipeline {
         if derived.passages.is_empty() {
             return Err(JobError::fail("no_text", "the file holds no words"));
         }
+        if self.0.at_once && derived.passages.len() <= EMBED_CALL {
+            let subject = derived.subject(title);
+            if let Some(indexed) = self.index_now(subject).await? {
+                cx.check_cancelled()?;
+                return self.store_indexed(cx, version, &derived, &indexed, children).await;
+            }
+        }
         self.store(cx, version, &derived, children).await
+    }
+}
+
+impl Derived {
+    fn subject(&self, title: Option<String>) -> Subject {
+        let passages = self.passages.iter().map(|passage| PassageText {
+            ordinal: passage.ordinal,
+            headings: passage.headings.clone(),
+            text: passage.text.clone(),
+        });
+        Subject {
+            title: title.or_else(|| self.rendition.title.clone()),
+            language: self.language,
+            passages: passages.collect(),
+        }
+    }
+
+    fn new_rendition(&self, version: VersionId, operation: &OperationContext) -> NewRendition<'_> {
+        let (language, sha256, now) = (self.language, self.sha256, operation.now);
+        NewRendition { version, rendition: &self.rendition, language, sha256, now }
+    }
+
+    fn result(&self, children: u32) -> Value {
+        json!({
+            "media_type": self.rendition.media_type,
+            "language": self.language,
+            "passages": self.passages.len(),
+            "warnings": self.rendition.warnings,
+            "children": children,
+        })
     }
 }
 
@@ -90,25 +130,42 @@ impl Pipeline {
         let Some(place) = index::place(&mut transaction, version).await? else {
             return cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await;
         };
-        let rendition = NewRendition {
-            version,
-            rendition: &derived.rendition,
-            language: derived.language,
-            sha256: derived.sha256,
-            now: operation.now,
-        };
-        documents::insert_rendition(&mut transaction, &rendition).await?;
+        documents::insert_rendition(&mut transaction, &derived.new_rendition(version, &operation)).await?;
         index::replace_passages(&mut transaction, version, place, derived.language, &derived.passages).await?;
         let count = u32::try_from(derived.passages.len()).unwrap_or(u32::MAX);
         let specs = self.successors(cx, version, count)?;
         jobs::enqueue(&mut transaction, &specs, &operation.actor).await?;
-        let result = json!({
-            "media_type": derived.rendition.media_type,
-            "language": derived.language,
-            "passages": count,
-            "warnings": derived.rendition.warnings,
-            "children": children,
-        });
+        cx.complete(transaction, derived.result(children)).await
+    }
+
+    /// What [`Pipeline::store`] and the jobs after it write, in one transaction.
+    async fn store_indexed(
+        &self,
+        cx: &JobContext,
+        version: VersionId,
+        derived: &Derived,
+        indexed: &Indexed,
+        children: u32,
+    ) -> Result<Completed, JobError> {
+        let operation = cx.operation();
+        let mut transaction = cx.begin().await?;
+        let Some(place) = index::place(&mut transaction, version).await? else {
+            return cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await;
+        };
+        documents::insert_rendition(&mut transaction, &derived.new_rendition(version, &operation)).await?;
+        let whole = Whole {
+            passages: &derived.passages,
+            terms: &indexed.terms,
+            vectors: &indexed.vectors,
+            generation: &indexed.generation,
+        };
+        let published =
+            index::publish_whole(&mut transaction, version, place, derived.language, whole, operation.now).await?;
+        if published.merge_due {
+            self.merge(cx, &mut transaction, place.collection).await?;
+        }
+        let mut result = derived.result(children);
+        result["current"] = published.current.into();
         cx.complete(transaction, result).await
     }
 

@@ -3,24 +3,31 @@
 use crate::{Pipeline, compute, from_inference, from_operation};
 use async_trait::async_trait;
 use carrel_domain::job::Progress;
-use carrel_domain::{Language, VersionId};
+use carrel_domain::{CollectionId, Language, VersionId};
 use carrel_inference::{Embedder, InputKind};
 use carrel_operations::kinds::{EMBED_BATCH, EmbedPassages, IndexDocument, MergeSegments, PublishDocument};
 use carrel_queue::{Completed, Handler, JobContext, JobError};
-use carrel_storage::index::{self, PassageText, Published, TermCount, VersionTerms};
+use carrel_storage::index::{self, Generation, PassageText, Published, TermCount, VersionTerms};
 use carrel_storage::{Transaction, documents, jobs};
 use carrel_text::Analyzer;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// Passages that one call of the embedder gets; between calls the job can be stopped.
-const EMBED_CALL: usize = 64;
+pub(crate) const EMBED_CALL: usize = 64;
 
 /// What both halves of the index need to know of a version.
-struct Subject {
-    title: Option<String>,
-    language: Language,
-    passages: Vec<PassageText>,
+pub(crate) struct Subject {
+    pub(crate) title: Option<String>,
+    pub(crate) language: Language,
+    pub(crate) passages: Vec<PassageText>,
+}
+
+/// Words and vectors of a version.
+pub(crate) struct Indexed {
+    pub(crate) terms: VersionTerms,
+    pub(crate) vectors: Vec<Vec<f32>>,
+    pub(crate) generation: Generation,
 }
 
 #[async_trait]
@@ -88,6 +95,33 @@ impl Pipeline {
         Ok(vectors)
     }
 
+    /// Words and vectors of a short version; `None` when the model does not answer now or is not the index's.
+    pub(crate) async fn index_now(&self, subject: Subject) -> Result<Option<Indexed>, JobError> {
+        let Ok(generation) = self.0.operations.checked_generation().await else { return Ok(None) };
+        let inputs: Vec<String> = subject.passages.iter().map(|passage| subject.context(passage)).collect();
+        let vectors = match self.0.operations.embedder.embed(&inputs, InputKind::Passage).await {
+            Ok(vectors) => vectors,
+            Err(error) => {
+                tracing::debug!(%error, "the model does not answer; a job of its queue will ask it");
+                return Ok(None);
+            }
+        };
+        let terms = compute(move || count_terms(&subject)).await?;
+        Ok(Some(Indexed { terms, vectors, generation }))
+    }
+
+    pub(crate) async fn merge(
+        &self,
+        cx: &JobContext,
+        transaction: &mut Transaction,
+        collection: CollectionId,
+    ) -> Result<(), JobError> {
+        let mut spec = self.spec(cx, &MergeSegments { collection })?;
+        spec.unique_key = Some(collection.to_string());
+        jobs::enqueue(transaction, &[spec], &cx.operation().actor).await?;
+        Ok(())
+    }
+
     async fn publish(
         &self,
         cx: &JobContext,
@@ -103,9 +137,7 @@ impl Pipeline {
         let Published { current, merge_due } =
             index::publish(&mut transaction, version, place, language, terms, operation.now).await?;
         if merge_due {
-            let mut spec = self.spec(cx, &MergeSegments { collection: place.collection })?;
-            spec.unique_key = Some(place.collection.to_string());
-            jobs::enqueue(&mut transaction, &[spec], &operation.actor).await?;
+            self.merge(cx, &mut transaction, place.collection).await?;
         }
         let result: Value = json!({ "passages": terms.lengths.len(), "current": current });
         cx.complete(transaction, result).await

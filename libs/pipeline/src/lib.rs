@@ -1,7 +1,8 @@
 //! The jobs behind an upload and a question: what each does with its payload.
 //!
 //! ```text
-//! document.extract -> document.index                               short documents
+//! document.extract                                                 short documents, where the model is at hand
+//!                  -> document.index                               short documents elsewhere
 //!                  -> passages.embed … -> document.publish         long documents
 //! research.plan    -> research.gather … -> research.write
 //! ```
@@ -44,13 +45,30 @@ struct Parts {
     scratch: PathBuf,
     passages: PassageRules,
     rules: Rules,
+    at_once: bool,
 }
 
 impl Pipeline {
     /// Handlers over `operations`; originals are read from `scratch` by processes in `sandbox`.
     pub fn new(operations: Operations, sandbox: Sandbox, scratch: PathBuf) -> Self {
         let (passages, rules) = (PassageRules::default(), Rules::default());
-        Self(Arc::new(Parts { operations, sandbox, scratch, passages, rules }))
+        Self(Arc::new(Parts { operations, sandbox, scratch, passages, rules, at_once: false }))
+    }
+
+    /// The same handlers, for a process that serves the queue of the model as well: what reads a short document there also
+    /// indexes it, which saves a job and half of the writing. When the model does not answer, the queue gets the job after
+    /// all.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        let Parts { operations, sandbox, scratch, passages, rules, .. } = &*self.0;
+        Self(Arc::new(Parts {
+            operations: operations.clone(),
+            sandbox: sandbox.clone(),
+            scratch: scratch.clone(),
+            passages: *passages,
+            rules: *rules,
+            at_once: true,
+        }))
     }
 
     /// Registers every handler and schedule; which of them run is decided by the queues that the worker serves.

@@ -64,12 +64,11 @@ impl JobContext {
         if self.held.token.is_cancelled() { Err(JobError::Cancelled) } else { Ok(()) }
     }
 
-    /// Shows how far the job is. Calls that follow each other within half a second are dropped, except the last unit's.
+    /// Shows how far the job is, twice a second at most: nobody sees more, and a job that is over sooner writes none of it.
     pub async fn progress(&self, progress: Progress) {
-        let finished = progress.total == Some(progress.done);
         {
             let mut last = self.held.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            if !finished && last.is_some_and(|at| at.elapsed() < PROGRESS_INTERVAL) {
+            if last.unwrap_or(self.started).elapsed() < PROGRESS_INTERVAL {
                 return;
             }
             *last = Some(Instant::now());

@@ -96,13 +96,25 @@ pub async fn place(transaction: &mut Transaction, version: VersionId) -> Result<
     }))
 }
 
-/// Replaces the passages of a version that is not searchable yet.
+/// Replaces the passages of a version that is not searchable yet. They answer after [`publish`].
 pub async fn replace_passages(
     transaction: &mut Transaction,
     version: VersionId,
     place: VersionPlace,
     language: Language,
     passages: &[NewPassage],
+) -> Result<(), StorageError> {
+    put_passages(transaction, version, place, language, passages, None).await
+}
+
+/// With the number of terms in each, by ordinal, the passages answer from the commit on.
+async fn put_passages(
+    transaction: &mut Transaction,
+    version: VersionId,
+    place: VersionPlace,
+    language: Language,
+    passages: &[NewPassage],
+    lengths: Option<&[i32]>,
 ) -> Result<(), StorageError> {
     let workspace = transaction.workspace();
     sqlx::query!("delete from carrel.passage where version_id = $1", version.0)
@@ -118,9 +130,11 @@ pub async fn replace_passages(
     let texts: Vec<&str> = passages.iter().map(|passage| passage.text.as_str()).collect();
     sqlx::query!(
         "insert into carrel.passage
-             (workspace_id, collection_id, document_id, version_id, ordinal, span_start, span_end, page, headings, language, text)
+             (workspace_id, collection_id, document_id, version_id, ordinal, span_start, span_end, page, headings, language,
+              text, tokens, searchable)
          select $1, $2, $3, $4, p.ordinal, p.span_start, p.span_end, p.page,
-                array(select jsonb_array_elements_text(p.headings)), $5, p.text
+                array(select jsonb_array_elements_text(p.headings)), $5, p.text, ($12::int[])[p.ordinal + 1],
+                $12::int[] is not null
          from unnest($6::int[], $7::int[], $8::int[], $9::int[], $10::jsonb[], $11::text[])
               as p (ordinal, span_start, span_end, page, headings, text)",
         workspace.0,
@@ -133,7 +147,8 @@ pub async fn replace_passages(
         &ends,
         &pages as &[Option<i32>],
         &headings,
-        &texts as &[&str]
+        &texts as &[&str],
+        lengths
     )
     .execute(transaction.connection())
     .await?;
@@ -197,11 +212,22 @@ pub async fn insert_embeddings(
     first: u32,
     vectors: &[Vec<f32>],
 ) -> Result<(), StorageError> {
+    put_embeddings(transaction, version, generation, first, vectors, false).await
+}
+
+async fn put_embeddings(
+    transaction: &mut Transaction,
+    version: VersionId,
+    generation: &Generation,
+    first: u32,
+    vectors: &[Vec<f32>],
+    searchable: bool,
+) -> Result<(), StorageError> {
     let vectors: Vec<HalfVector> = vectors.iter().map(|vector| HalfVector::from_f32_slice(vector)).collect();
     let ordinals: Vec<i32> = (first..).take(vectors.len()).map(u32::cast_signed).collect();
     sqlx::query(
         "insert into carrel.embedding (generation, passage_no, workspace_id, collection_id, searchable, vector)
-         select $1, p.no, p.workspace_id, p.collection_id, false, e.vector
+         select $1, p.no, p.workspace_id, p.collection_id, $5, e.vector
          from unnest($2::int[], $3::halfvec[]) as e (ordinal, vector)
          join carrel.passage p on p.version_id = $4 and p.ordinal = e.ordinal
          on conflict (generation, passage_no) do update set vector = excluded.vector",
@@ -210,6 +236,7 @@ pub async fn insert_embeddings(
     .bind(&ordinals)
     .bind(&vectors)
     .bind(version.0)
+    .bind(searchable)
     .execute(transaction.connection())
     .await?;
     Ok(())
@@ -224,6 +251,11 @@ pub struct Published {
     pub merge_due: bool,
 }
 
+impl Published {
+    /// The document was deleted meanwhile.
+    const GONE: Self = Self { current: false, merge_due: false };
+}
+
 /// Makes a version the current one: its passages answer from the commit on, those of the version before no longer do.
 pub async fn publish(
     transaction: &mut Transaction,
@@ -235,17 +267,8 @@ pub async fn publish(
 ) -> Result<Published, StorageError> {
     take_time(transaction).await?;
     let workspace = transaction.workspace();
-    let current = sqlx::query!(
-        "select v.id as \"id?\", v.number as \"number?\"
-         from carrel.document d
-         left join carrel.document_version v on v.id = d.current_version_id
-         where d.id = $1
-         for update of d",
-        place.document.0
-    )
-    .fetch_optional(transaction.connection())
-    .await?;
-    let Some(current) = current else { return Ok(Published { current: false, merge_due: false }) };
+    let current = current_version(transaction, place).await?;
+    let Some(current) = current else { return Ok(Published::GONE) };
     sqlx::query!(
         "update carrel.document_version 
          set state = 'searchable', searchable_at = $2, failure_code = null, failure_message = null
@@ -255,10 +278,10 @@ pub async fn publish(
     )
     .execute(transaction.connection())
     .await?;
-    if current.id == Some(version.0) {
+    if current.version == Some(version) {
         return Ok(Published { current: true, merge_due: false });
     }
-    let lengths: Vec<i32> = terms.lengths.iter().map(|length| i32::try_from(*length).unwrap_or(i32::MAX)).collect();
+    let lengths = lengths(terms);
     sqlx::query!(
         "update carrel.passage set tokens = ($2::int[])[ordinal + 1] where version_id = $1",
         version.0,
@@ -266,12 +289,12 @@ pub async fn publish(
     )
     .execute(transaction.connection())
     .await?;
-    if current.number.is_some_and(|number| number > place.number.cast_signed()) {
+    if current.overtakes(place) {
         insert_history(transaction, version, place.collection, terms).await?;
         return Ok(Published { current: false, merge_due: false });
     }
-    if let Some(old) = current.id {
-        retire(transaction, VersionId(old)).await?;
+    if let Some(old) = current.version {
+        retire(transaction, old).await?;
     }
     sqlx::query!(
         "with shown as (
@@ -294,13 +317,109 @@ pub async fn publish(
     .execute(transaction.connection())
     .await?;
     insert_segment(transaction, version, place.collection, terms).await?;
+    Ok(Published { current: true, merge_due: merge_is_due(transaction, place.collection).await? })
+}
+
+/// All that a version answers with.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// Its passages, in their order.
+    pub passages: &'a [NewPassage],
+    /// Their words.
+    pub terms: &'a VersionTerms,
+    /// Their vectors, in the same order.
+    pub vectors: &'a [Vec<f32>],
+    /// The vectors' generation.
+    pub generation: &'a Generation,
+}
+
+/// [`replace_passages`], [`insert_embeddings`] and [`publish`] of a version at once. What is written ready to answer is
+/// written once: the other way writes each passage three times and each vector twice.
+pub async fn publish_whole(
+    transaction: &mut Transaction,
+    version: VersionId,
+    place: VersionPlace,
+    language: Language,
+    whole: Whole<'_>,
+    now: DateTime<Utc>,
+) -> Result<Published, StorageError> {
+    let workspace = transaction.workspace();
+    let Some(current) = current_version(transaction, place).await? else { return Ok(Published::GONE) };
+    if current.version == Some(version) || current.overtakes(place) {
+        replace_passages(transaction, version, place, language, whole.passages).await?;
+        insert_embeddings(transaction, version, whole.generation, 0, whole.vectors).await?;
+        return publish(transaction, version, place, language, whole.terms, now).await;
+    }
+    if let Some(old) = current.version {
+        retire(transaction, old).await?;
+    }
+    let lengths = lengths(whole.terms);
+    put_passages(transaction, version, place, language, whole.passages, Some(&lengths)).await?;
+    put_embeddings(transaction, version, whole.generation, 0, whole.vectors, true).await?;
+    sqlx::query!(
+        "with answers as (
+             update carrel.document_version
+             set state = 'searchable', searchable_at = $5, failure_code = null, failure_message = null
+             where id = $1
+         ), language as (
+             insert into carrel.collection_language (workspace_id, collection_id, language)
+             values ($2, $3, $4)
+             on conflict do nothing
+         )
+         update carrel.document set current_version_id = $1, updated_at = $5 where id = $6",
+        version.0,
+        workspace.0,
+        place.collection.0,
+        language.as_str(),
+        now,
+        place.document.0
+    )
+    .execute(transaction.connection())
+    .await?;
+    insert_segment(transaction, version, place.collection, whole.terms).await?;
+    Ok(Published { current: true, merge_due: merge_is_due(transaction, place.collection).await? })
+}
+
+/// The version of a document that answers now.
+struct Current {
+    version: Option<VersionId>,
+    number: Option<i32>,
+}
+
+impl Current {
+    /// True when a newer one than `place` names answers.
+    fn overtakes(&self, place: VersionPlace) -> bool {
+        self.number.is_some_and(|number| number > place.number.cast_signed())
+    }
+}
+
+/// Holds the document until the end of the transaction; `None` when it was deleted.
+async fn current_version(transaction: &mut Transaction, place: VersionPlace) -> Result<Option<Current>, StorageError> {
+    let row = sqlx::query!(
+        r#"select v.id as "id?", v.number as "number?"
+           from carrel.document d
+           left join carrel.document_version v on v.id = d.current_version_id
+           where d.id = $1
+           for update of d"#,
+        place.document.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    Ok(row.map(|row| Current { version: row.id.map(VersionId), number: row.number }))
+}
+
+async fn merge_is_due(transaction: &mut Transaction, collection: CollectionId) -> Result<bool, StorageError> {
     let segments = sqlx::query_scalar!(
         r#"select count(*) as "count!" from carrel.segment where collection_id = $1 and level = 0"#,
-        place.collection.0
+        collection.0
     )
     .fetch_one(transaction.connection())
     .await?;
-    Ok(Published { current: true, merge_due: segments >= MERGE_FACTOR })
+    Ok(segments >= MERGE_FACTOR)
+}
+
+fn lengths(terms: &VersionTerms) -> Vec<i32> {
+    terms.lengths.iter().map(|length| i32::try_from(*length).unwrap_or(i32::MAX)).collect()
 }
 
 /// Gives the transaction's statements more time than a request's have: ten thousand passages need half a minute and more

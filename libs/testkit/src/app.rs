@@ -37,13 +37,16 @@ pub struct Setup {
     pub upload_bytes: u64,
     /// Jobs of each queue that run at once; 0 runs none, so that they stay where they are.
     pub jobs: usize,
+    /// Whether what reads a short document indexes it as well, as in `carrel up`; else the model's queue does, as with
+    /// separate services.
+    pub at_once: bool,
     /// Bounds of HTTP.
     pub http: HttpLimits,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { upload_bytes: 64 << 20, jobs: 2, http: HttpLimits::default() }
+        Self { upload_bytes: 64 << 20, jobs: 2, at_once: true, http: HttpLimits::default() }
     }
 }
 
@@ -109,7 +112,7 @@ impl TestApp {
             ranking: Ranking::default(),
         };
         let stop = CancellationToken::new();
-        let worker = (setup.jobs > 0).then(|| start_worker(&operations, folder.path(), setup.jobs, &stop));
+        let worker = (setup.jobs > 0).then(|| start_worker(&operations, folder.path(), &setup, &stop));
         let run_signals = broadcast::Sender::new(256);
         tokio::spawn(forward_signals(database.database.clone(), run_signals.clone()));
         let api = App {
@@ -256,13 +259,16 @@ fn serve(listener: TcpListener, api: App) {
     tokio::spawn(axum::serve(listener, carrel_rest::router(api)).with_graceful_shutdown(stopped).into_future());
 }
 
-fn start_worker(operations: &Operations, folder: &Path, jobs: usize, stop: &CancellationToken) -> WorkerHealth {
+fn start_worker(operations: &Operations, folder: &Path, setup: &Setup, stop: &CancellationToken) -> WorkerHealth {
     let scratch = folder.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let sandbox = Sandbox::new(SandboxConfig::for_program(extraction_child()));
-    let pipeline = Pipeline::new(operations.clone(), sandbox, scratch);
+    let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch);
+    if setup.at_once {
+        pipeline = pipeline.at_once();
+    }
     let builder = WorkerBuilder::new(operations.database.clone(), WorkerId(Uuid::now_v7()))
-        .queues(QueueName::ALL.map(|queue| (queue, jobs)))
+        .queues(QueueName::ALL.map(|queue| (queue, setup.jobs)))
         .backoff(Duration::from_millis(20));
     let worker = pipeline.register(builder).build().unwrap();
     let health = worker.health();

@@ -2,10 +2,11 @@
 
 use crate::files;
 use carrel_domain::Scopes;
-use carrel_testkit::{Client, TestApp, problem};
+use carrel_testkit::{Client, Setup, TestApp, problem};
 use carrel_wire::{DocumentBody, ModeBody, SearchBody, TextBody, UploadOutcome, VersionBody};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 async fn found(client: &Client, query: &str, mode: ModeBody) -> Vec<String> {
     let answer = client.search(&SearchBody { query: query.to_owned(), mode, limit: 10, ..SearchBody::default() }).await;
@@ -44,6 +45,48 @@ async fn every_format_becomes_searchable_in_every_mode() {
         assert_eq!(latest["state"], "searchable", "{name}");
         assert_eq!(latest["media_type"], *media_type, "{name}");
     }
+}
+
+/// What two versions of a document and another document leave in the index, as one digest for each table.
+async fn index_of(at_once: bool) -> (Vec<String>, Vec<String>) {
+    let app = TestApp::start_with(Setup { at_once, ..Setup::default() }).await;
+    let client = app.client(Scopes::all()).await;
+    let collection = client.collection("harbour").await;
+    for (name, text) in [("gate.md", files::MARKDOWN), ("minutes.txt", files::TEXT), ("gate.md", files::HTML)] {
+        client.upload(collection, name, text).await;
+        app.idle().await;
+    }
+    assert_eq!(found(&client, "pilot signal tower channel twelve", ModeBody::Hybrid).await.first().unwrap(), "gate.md");
+    let mut tables = Vec::new();
+    for sql in [
+        "select md5(string_agg(concat_ws('|', d.name, v.number, v.state, p.ordinal, p.span_start, p.span_end, p.page,
+                    p.headings, p.language, p.tokens, p.searchable, p.text), '~' order by d.name, v.number, p.ordinal))
+         from carrel.passage p join carrel.document_version v on v.id = p.version_id
+         join carrel.document d on d.id = p.document_id and (v.id = d.current_version_id) = p.searchable",
+        "select md5(string_agg(concat_ws('|', d.name, p.version_id = d.current_version_id, p.ordinal, e.searchable,
+                    e.vector), '~' order by d.name, p.version_id, p.ordinal))
+         from carrel.embedding e join carrel.passage p on p.no = e.passage_no
+         join carrel.document d on d.id = p.document_id",
+        "select md5(string_agg(concat_ws('|', t.term, cardinality(t.passages), t.impacts), '~'
+                    order by t.term, t.impacts))
+         from carrel.posting t",
+        "select md5(string_agg(concat_ws('|', s.level, s.passages, s.tokens), '~' order by s.no)) from carrel.segment s",
+        "select count(*)::text from carrel.tombstone",
+    ] {
+        tables.push(sqlx::query_scalar::<_, String>(sql).fetch_one(&app.database.owner).await.unwrap());
+    }
+    let jobs: Value = client.read("/api/v1/jobs").await;
+    let kinds = jobs["items"].as_array().unwrap().iter().map(|job| job["kind"].as_str().unwrap().to_owned());
+    (tables, kinds.collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_job_or_two_leave_the_same_index() {
+    let (at_once, one_job) = index_of(true).await;
+    let (in_turn, two_jobs) = index_of(false).await;
+    assert_eq!(one_job, ["document.extract"]);
+    assert_eq!(two_jobs, ["document.extract", "document.index"]);
+    assert_eq!(at_once, in_turn);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,7 +219,7 @@ async fn pages_join_without_gaps() {
     for (list, expected) in [
         (format!("/api/v1/collections/{collection}/documents"), 7),
         ("/api/v1/collections".to_owned(), 8),
-        ("/api/v1/jobs".to_owned(), 14),
+        ("/api/v1/jobs".to_owned(), 7),
     ] {
         let mut seen = Vec::new();
         let mut cursor = String::new();
