@@ -2,6 +2,7 @@
 
 use carrel_domain::{ClaimToken, JobId};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ pub(crate) struct Held {
     /// Set when the process no longer waits for the handler.
     pub(crate) abandoned: CancellationToken,
     stop: OnceLock<Stop>,
+    /// Set when the end of the attempt is being written, by a statement that looks at the claim itself.
+    ending: AtomicBool,
     renew_until: Instant,
     /// When progress was last written.
     pub(crate) progress: Mutex<Option<Instant>>,
@@ -42,6 +45,11 @@ impl Held {
         // A second reason changes nothing.
         let _ = self.stop.set(reason);
         self.token.cancel();
+    }
+
+    /// Says that the claim may be gone from now on because the attempt has ended.
+    pub(crate) fn ending(&self) {
+        self.ending.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn stopped(&self) -> Option<Stop> {
@@ -69,6 +77,7 @@ impl Claims {
             token: CancellationToken::new(),
             abandoned: CancellationToken::new(),
             stop: OnceLock::new(),
+            ending: AtomicBool::new(false),
             renew_until: Instant::now() + timeout + OVERTIME,
             progress: Mutex::new(None),
         });
@@ -86,12 +95,12 @@ impl Claims {
         self.lock().values().filter(|held| held.renew_until > now).map(|held| (held.id, held.claim)).collect()
     }
 
-    /// Stops those of `asked` that were not renewed.
+    /// Stops those of `asked` that were not renewed, but for those whose own end has just been written.
     pub(crate) fn lose(&self, asked: &[(JobId, ClaimToken)], renewed: &HashSet<ClaimToken>) -> usize {
         let held = self.lock();
         let lost = asked.iter().filter(|(_, claim)| !renewed.contains(claim)).filter_map(|(_, claim)| held.get(claim));
         let mut count = 0;
-        for claim in lost {
+        for claim in lost.filter(|claim| !claim.ending.load(Ordering::Relaxed)) {
             if claim.stopped() != Some(Stop::Lost) {
                 count += 1;
             }
@@ -129,5 +138,27 @@ pub(crate) struct Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.claims.lock().remove(&self.held.claim);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Claims, Stop};
+    use carrel_domain::{ClaimToken, JobId};
+    use std::collections::HashSet;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_claim_that_ends_itself_is_not_lost() {
+        let claims = Arc::new(Claims::default());
+        let [ended, taken] =
+            [1, 2].map(|n| claims.hold(JobId(Uuid::from_u128(n)), ClaimToken(Uuid::from_u128(n)), Duration::ZERO));
+        let asked = claims.to_renew();
+        ended.held.ending();
+        assert_eq!(claims.lose(&asked, &HashSet::new()), 1);
+        assert_eq!(taken.held.stopped(), Some(Stop::Lost));
+        assert_eq!(ended.held.stopped(), None);
     }
 }

@@ -100,6 +100,7 @@ impl JobContext {
     ///
     /// Fails with [`JobError::Stale`] when the claim is no longer held; the transaction is rolled back then.
     pub async fn complete(&self, mut transaction: Transaction, result: Value) -> Result<Completed, JobError> {
+        self.held.ending();
         if !jobs::complete(&mut transaction, self.job.id, self.job.claim, &result).await? {
             transaction.rollback().await?;
             return Err(JobError::Stale);
@@ -116,6 +117,7 @@ impl JobContext {
     /// Fails with [`JobError::Stale`] when the claim is no longer held.
     pub async fn finish(&self, result: Value) -> Result<Completed, JobError> {
         fail_point!("complete.before_commit");
+        self.held.ending();
         if !self.completer.complete(self.job.id, self.job.claim, result).await? {
             return Err(JobError::Stale);
         }

@@ -44,6 +44,7 @@ enum Verdict {
 async fn attempt(shared: &Shared, job: ClaimedJob, held: &Arc<Held>) -> &'static str {
     let cx = JobContext::new(job, shared.database.clone(), Arc::clone(held), shared.completer.clone());
     let verdict = run(shared, &cx, held).await;
+    held.ending();
     let job = cx.job();
     match verdict {
         Verdict::Completed => {

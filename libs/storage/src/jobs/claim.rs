@@ -211,7 +211,8 @@ pub async fn give_back(database: &Database, claims: &[(JobId, ClaimToken)]) -> R
                  claim = null,
                  lease_until = null
              from unnest($1::uuid[], $2::uuid[]) h (id, claim)
-             where j.id = h.id and j.claim = h.claim and j.state = 'running' and j.cancel_requested_at is null
+             where j.id = h.id and j.id = any($1) and j.claim = h.claim and j.state = 'running'
+               and j.cancel_requested_at is null
              returning j.id, j.workspace_id, j.queue, j.attempt, j.worker_id, j.started_at
          ),
          unlisted as (

@@ -52,7 +52,7 @@ impl LeaseConnection {
              update carrel.job j
              set lease_until = clock_timestamp() + make_interval(secs => $2 / 1000.0)
              from unnest($3::uuid[], $4::uuid[]) h (id, claim)
-             where j.id = h.id and j.claim = h.claim and j.state = 'running'
+             where j.id = h.id and j.id = any($3) and j.claim = h.claim and j.state = 'running'
              returning j.claim, j.cancel_requested_at is not null",
         )
         .bind(worker.id.0)
