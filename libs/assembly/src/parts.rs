@@ -66,6 +66,8 @@ impl Parts {
             queue_pool_size: settings.database.queue_pool_size,
             statement_timeout: settings.database.statement_timeout(),
             application_name: application.to_owned(),
+            read_url: settings.database.read_url.as_ref().map(|url| url.expose_secret().to_owned()),
+            read_max_lag: settings.database.read_max_lag(),
         };
         Ok(Self { database: Database::connect_lazy(&options)?, originals: originals(settings)? })
     }

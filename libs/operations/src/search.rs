@@ -7,9 +7,10 @@ use carrel_domain::search::{Filter, Hit, SearchMode};
 use carrel_domain::{CollectionId, Language, OperationContext, Scope};
 use carrel_inference::InputKind;
 use carrel_retrieval::{Snippet, snippet};
+use carrel_storage::Transaction;
 use carrel_storage::baselines;
 use carrel_storage::index::{self, Generation};
-use carrel_storage::search::{SearchQuery, search};
+use carrel_storage::search::{Found, SearchQuery, search};
 use carrel_text::{Analyzer, query_terms};
 use std::time::Instant;
 
@@ -122,34 +123,52 @@ impl Operations {
             // Text too short to tell its language is given the benefit of the doubt.
             known.push(Language::UNDETERMINED);
         }
-        let mut transaction = self.database.begin(context.workspace).await?;
-        let found = search(
-            &mut transaction,
-            &SearchQuery {
-                mode: request.mode,
-                terms: &terms,
-                vector: vector.as_deref(),
-                generation: generation.as_ref(),
-                model_languages: &known,
-                collections: &request.collections,
-                filter: &request.filter,
-                limit: request.limit,
-                ranking: self.ranking,
-            },
-        )
-        .await?;
+        let query = SearchQuery {
+            mode: request.mode,
+            terms: &terms,
+            vector: vector.as_deref(),
+            generation: generation.as_ref(),
+            model_languages: &known,
+            collections: &request.collections,
+            filter: &request.filter,
+            limit: request.limit,
+            ranking: self.ranking,
+        };
+        let (mut transaction, found) = self.run_search(context, &query).await?;
         if let (Some(baseline), true) = (request.filter.baseline, found.hits.is_empty())
             && baselines::get(&mut transaction, baseline).await?.is_none()
         {
             return Err(OperationError::NotFound(Resource::Baseline));
         }
-        let named: std::collections::BTreeSet<_> = request.collections.iter().collect();
-        if (found.collections as usize) < named.len() {
+        if (found.collections as usize) < distinct(&request.collections) {
             return Err(OperationError::NotFound(Resource::Collection));
         }
         // Semantic hits are highlighted too.
         let terms = if terms.is_empty() { query_terms(&request.query, &languages) } else { terms };
         Ok((found.hits, terms))
+    }
+
+    /// On a replica where one may answer. On the primary again when that failed there (replaying the log can end a
+    /// statement at any time), or when something named is missing there: it may have been made a moment ago.
+    async fn run_search(
+        &self,
+        context: &OperationContext,
+        query: &SearchQuery<'_>,
+    ) -> Result<(Transaction, Found), OperationError> {
+        let mut transaction = self.database.begin_read(context.workspace).await?;
+        let found = search(&mut transaction, query).await;
+        if !transaction.is_on_replica() {
+            return Ok((transaction, found?));
+        }
+        if let Ok(found) = found
+            && found.collections as usize >= distinct(query.collections)
+            && !(query.filter.baseline.is_some() && found.hits.is_empty())
+        {
+            return Ok((transaction, found));
+        }
+        let mut transaction = self.database.begin(context.workspace).await?;
+        let found = search(&mut transaction, query).await?;
+        Ok((transaction, found))
     }
 
     async fn embed_query(&self, query: &str) -> Result<Vec<f32>, OperationError> {
@@ -178,4 +197,8 @@ impl Operations {
         }
         Ok(live)
     }
+}
+
+fn distinct(collections: &[CollectionId]) -> usize {
+    collections.iter().collect::<std::collections::BTreeSet<_>>().len()
 }

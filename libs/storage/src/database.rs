@@ -1,10 +1,12 @@
 //! Pools, roles and transactions.
 
 use crate::StorageError;
+use crate::replica::Replica;
 use carrel_domain::WorkspaceId;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How to reach the database.
@@ -20,6 +22,10 @@ pub struct DatabaseOptions {
     pub statement_timeout: Duration,
     /// Shown in `pg_stat_activity`.
     pub application_name: String,
+    /// A streaming replica for [`Database::begin_read`], with the same login; `None` when the primary answers everything.
+    pub read_url: Option<String>,
+    /// How old an answer of the replica may be; it is known to about a second.
+    pub read_max_lag: Duration,
 }
 
 impl DatabaseOptions {
@@ -31,23 +37,33 @@ impl DatabaseOptions {
             queue_pool_size: 4,
             statement_timeout: Duration::from_secs(30),
             application_name: "carrel".to_owned(),
+            read_url: None,
+            read_max_lag: Duration::from_secs(5),
         }
     }
 }
 
-/// Two pools over one PostgreSQL: operations run as `carrel_app`, the job machinery as `carrel_queue`.
+/// Two pools over one PostgreSQL: operations run as `carrel_app`, the job machinery as `carrel_queue`. A third one, if
+/// wanted, over a replica of it.
 #[derive(Clone, Debug)]
 pub struct Database {
     app: PgPool,
     queue: PgPool,
+    replica: Option<Arc<Replica>>,
 }
 
 impl Database {
     /// Prepares the pools; the first connection is made on first use.
     pub fn connect_lazy(options: &DatabaseOptions) -> Result<Self, StorageError> {
-        let app = pool(options, "carrel_app", options.pool_size)?;
-        let queue = pool(options, "carrel_queue", options.queue_pool_size.max(1))?;
-        Ok(Self { app, queue })
+        let app = pool(options, &options.url, "carrel_app", options.pool_size)?;
+        let queue = pool(options, &options.url, "carrel_queue", options.queue_pool_size.max(1))?;
+        let replica = match &options.read_url {
+            Some(url) => {
+                Some(Arc::new(Replica::new(pool(options, url, "carrel_app", options.pool_size)?, options.read_max_lag)))
+            }
+            None => None,
+        };
+        Ok(Self { app, queue, replica })
     }
 
     /// Starts a transaction in which only `workspace` is visible.
@@ -62,16 +78,30 @@ impl Database {
         self.begin_so(workspace, "; set local synchronous_commit = off").await
     }
 
+    /// Starts a transaction that only reads and may answer from a state that is up to `read_max_lag` old: on the replica
+    /// where there is one that is near enough and answers, else on the primary. Statements that fail on the replica
+    /// ([`Transaction::is_on_replica`]) are to be tried again on the primary: replaying the log may end them at any time.
+    pub async fn begin_read(&self, workspace: WorkspaceId) -> Result<Transaction, StorageError> {
+        let Some(replica) = &self.replica else { return self.begin(workspace).await };
+        if replica.is_near(&self.app) {
+            match begin_on(&replica.pool, workspace, " read only", "").await {
+                Ok(mut transaction) => {
+                    transaction.on_replica = true;
+                    metrics::counter!("carrel_database_reads_total", "side" => "replica").increment(1);
+                    return Ok(transaction);
+                }
+                Err(error) => {
+                    replica.distrust();
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the replica fails; the primary answers");
+                }
+            }
+        }
+        metrics::counter!("carrel_database_reads_total", "side" => "primary").increment(1);
+        self.begin(workspace).await
+    }
+
     async fn begin_so(&self, workspace: WorkspaceId, settings: &str) -> Result<Transaction, StorageError> {
-        // One round trip for all; a UUID's text cannot end the literal.
-        let statement = format!("begin; set local carrel.workspace = '{workspace}'{settings}");
-        let inner = self.app.begin_with(AssertSqlSafe(statement)).await?;
-        Ok(Transaction {
-            inner,
-            workspace,
-            #[cfg(feature = "failpoints")]
-            enqueued: false,
-        })
+        begin_on(&self.app, workspace, "", settings).await
     }
 
     /// The pool of the job machinery.
@@ -121,12 +151,33 @@ impl Database {
     pub async fn close(&self) {
         self.app.close().await;
         self.queue.close().await;
+        if let Some(replica) = &self.replica {
+            replica.pool.close().await;
+        }
     }
 }
 
-fn pool(options: &DatabaseOptions, role: &str, size: u32) -> Result<PgPool, StorageError> {
+async fn begin_on(
+    pool: &PgPool,
+    workspace: WorkspaceId,
+    mode: &str,
+    settings: &str,
+) -> Result<Transaction, StorageError> {
+    // One round trip for all; a UUID's text cannot end the literal.
+    let statement = format!("begin{mode}; set local carrel.workspace = '{workspace}'{settings}");
+    let inner = pool.begin_with(AssertSqlSafe(statement)).await?;
+    Ok(Transaction {
+        inner,
+        workspace,
+        on_replica: false,
+        #[cfg(feature = "failpoints")]
+        enqueued: false,
+    })
+}
+
+fn pool(options: &DatabaseOptions, url: &str, role: &str, size: u32) -> Result<PgPool, StorageError> {
     let timeout = options.statement_timeout.as_millis().to_string();
-    let connect = PgConnectOptions::from_str(&options.url)?
+    let connect = PgConnectOptions::from_str(url)?
         .application_name(&options.application_name)
         .options([
             // Whoever logs in, statements run as the role that row-level security binds.
@@ -153,6 +204,7 @@ fn pool(options: &DatabaseOptions, role: &str, size: u32) -> Result<PgPool, Stor
 pub struct Transaction {
     inner: sqlx::Transaction<'static, Postgres>,
     workspace: WorkspaceId,
+    on_replica: bool,
     #[cfg(feature = "failpoints")]
     enqueued: bool,
 }
@@ -161,6 +213,11 @@ impl Transaction {
     /// The workspace whose rows are visible.
     pub fn workspace(&self) -> WorkspaceId {
         self.workspace
+    }
+
+    /// Whether a replica answers.
+    pub fn is_on_replica(&self) -> bool {
+        self.on_replica
     }
 
     /// Makes everything since [`Database::begin`] permanent.

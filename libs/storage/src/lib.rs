@@ -25,6 +25,7 @@ pub mod index;
 pub mod jobs;
 pub mod originals;
 mod page;
+mod replica;
 pub mod research;
 pub mod search;
 

@@ -37,8 +37,9 @@ use serde::Deserialize;
 pub const BASE: &str = include_str!("../../../../config/base.yaml");
 
 /// The keys whose values are never shown; of an address, only the password is hidden.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "database.url",
+    "database.read_url",
     "database.admin_url",
     "redis.url",
     "redis.sentinel_password",

@@ -48,6 +48,11 @@ pub struct Database {
     /// The services' login; `None` where a private server runs.
     #[schemars(with = "Option<String>")]
     pub url: Option<SecretString>,
+    /// A replica that may answer searches.
+    #[schemars(with = "Option<String>")]
+    pub read_url: Option<SecretString>,
+    /// How old its answers may be, in milliseconds.
+    pub read_max_lag_ms: u64,
     /// The owner of the schema.
     #[schemars(with = "Option<String>")]
     pub admin_url: Option<SecretString>,
@@ -62,6 +67,11 @@ pub struct Database {
 }
 
 impl Database {
+    /// [`Database::read_max_lag_ms`] as a duration.
+    pub fn read_max_lag(&self) -> Duration {
+        Duration::from_millis(self.read_max_lag_ms)
+    }
+
     /// [`Database::statement_timeout_ms`] as a duration.
     pub fn statement_timeout(&self) -> Duration {
         Duration::from_millis(self.statement_timeout_ms)

@@ -42,13 +42,19 @@ impl Server {
 
 impl Database {
     fn validate(&self) -> Result<(), ConfigError> {
-        for (key, url) in [("database.url", &self.url), ("database.admin_url", &self.admin_url)] {
+        for (key, url) in [
+            ("database.url", &self.url),
+            ("database.read_url", &self.read_url),
+            ("database.admin_url", &self.admin_url),
+        ] {
             if let Some(url) = url {
                 scheme(key, url.expose_secret(), &["postgres", "postgresql"])?;
             }
         }
         within("database.pool_size", u64::from(self.pool_size), 1..=1000)?;
         within("database.queue_pool_size", u64::from(self.queue_pool_size), 1..=1000)?;
+        // Positions are compared every second.
+        within("database.read_max_lag_ms", self.read_max_lag_ms, 2_000..=3_600_000)?;
         within("database.statement_timeout_ms", self.statement_timeout_ms, 100..=3_600_000)
     }
 }

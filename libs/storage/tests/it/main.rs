@@ -7,6 +7,7 @@ mod archive;
 mod baselines;
 mod index;
 mod originals;
+mod replica;
 mod research;
 mod upgrade;
 mod walls;
