@@ -41,6 +41,8 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
     let endpoint = tokio::spawn(
         axum::serve(listener, router(embedder)).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future(),
     );
+    // Queries are embedded meanwhile: that needs no database.
+    worker::until_migrated(&parts.database, &stop).await;
     worker.run(stop).await?;
     endpoint.abort();
     parts.database.close().await;

@@ -13,6 +13,7 @@ use carrel_queue::{ClaimedJob, RedisOptions, Transport, Worker, WorkerBuilder};
 use carrel_runtime::config::Settings;
 use carrel_runtime::health::Registry;
 use carrel_runtime::telemetry;
+use carrel_storage::Database;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,12 +36,34 @@ pub async fn run_worker(
     let worker = build(settings, &operations, queues)?;
     watch_queue(&health, Some(worker.health()));
     let metrics = serve_metrics(settings, &health, &stop).await?;
+    until_migrated(&parts.database, &stop).await;
     worker.run(stop).await?;
     parts.database.close().await;
     if let Some(metrics) = metrics {
         metrics.abort();
     }
     Ok(())
+}
+
+/// Waits until the schema is what this release needs, or until the stop. Old programs run on a newer schema, but a new one
+/// that claims jobs before the migrations have run would only spend their attempts. Readiness says meanwhile what is missing.
+pub(crate) async fn until_migrated(database: &Database, stop: &CancellationToken) {
+    let mut told = false;
+    loop {
+        let pending = match database.schema_state().await {
+            Ok(state) if state.pending == 0 => return,
+            Ok(state) => Some(state.pending),
+            Err(_) => None,
+        };
+        if !told {
+            tracing::warn!(pending, "no job is claimed until the schema can be read and its migrations have run");
+            told = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// A worker over `operations` for these queues.
@@ -131,8 +154,31 @@ pub(crate) fn configured_queues(
 
 #[cfg(test)]
 mod tests {
-    use super::parse_queues;
+    use super::{parse_queues, until_migrated};
     use carrel_domain::job::QueueName;
+    use carrel_testkit::TestDatabase;
+    use std::time::Duration;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test]
+    async fn jobs_wait_for_the_migrations() {
+        let test = TestDatabase::create().await;
+        let ledger = "create table public.kept as select * from public._sqlx_migrations";
+        sqlx::query(ledger).execute(&test.owner).await.unwrap();
+        let missing = "delete from public._sqlx_migrations where version = (select max(version) from public._sqlx_migrations)";
+        sqlx::query(missing).execute(&test.owner).await.unwrap();
+        let stop = CancellationToken::new();
+        let mut waiting = std::pin::pin!(until_migrated(&test.database, &stop));
+        assert!(timeout(Duration::from_millis(1_500), &mut waiting).await.is_err(), "a migration is missing");
+        let again = "insert into public._sqlx_migrations select * from public.kept on conflict do nothing";
+        sqlx::query(again).execute(&test.owner).await.unwrap();
+        timeout(Duration::from_secs(10), waiting).await.expect("it goes on when they have run");
+
+        sqlx::query(missing).execute(&test.owner).await.unwrap();
+        stop.cancel();
+        timeout(Duration::from_secs(10), until_migrated(&test.database, &stop)).await.expect("it can be stopped");
+    }
 
     #[test]
     fn queues_are_read_with_their_numbers() {

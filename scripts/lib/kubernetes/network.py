@@ -101,6 +101,10 @@ def arrows(documents):
     into = {name: Side(policies, pod, "Ingress") for name, pod in known.items()}
     out = {name: Side(policies, pod, "Egress") for name, pod in known.items()}
     problems = [f"the pods of {name} are not closed" for name in known if not (into[name].isolated and out[name].isolated)]
+    # Also for pods that nobody has thought of.
+    closed = {p["metadata"].get("namespace", "") for p in policies if p["spec"]["podSelector"] == {}
+              and sorted(p["spec"]["policyTypes"]) == ["Egress", "Ingress"] and not p["spec"].keys() & {"ingress", "egress"}}
+    problems += [f"the namespace of {name} is not closed by default" for name in known if known[name]["namespace"] not in closed]
     found = set()
     for name, pod in known.items():
         for other, its in known.items():

@@ -177,7 +177,8 @@ class Rendering:
                 elif not named_file and not fits(known[path], value):
                     self.wrong(workload, f"{name}={value} is no value for a setting like {known[path]}")
             self.ports_of(workload, container, environment)
-            drain = int(environment.get("CARREL__JOBS__DRAIN_SECONDS", known[("jobs", "drain_seconds")]))
+            drain = environment.get("CARREL__JOBS__DRAIN_SECONDS", "")
+            drain = int(drain) if drain.isdigit() else known[("jobs", "drain_seconds")]
             before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
             if workload["kind"] == "Deployment" and pod["terminationGracePeriodSeconds"] < drain + before + AIR:
                 self.wrong(workload, f"is killed before its jobs have drained ({drain} s)")

@@ -6,7 +6,7 @@ password=$(cat "$PASSWORD_FILE")
 # A name is known a moment after its pod has begun; Sentinel refuses to start with one that is not.
 await_name() {
     tries=0
-    until getent hosts "$1" >/dev/null; do
+    until getent ahosts "$1" >/dev/null; do
         tries=$((tries + 1))
         [ "$tries" -lt 120 ] || { echo "the name $1 is not known" >&2; exit 1; }
         sleep 0.5
@@ -26,6 +26,7 @@ find_primary() {
         done
     done
     if [ -z "$named" ]; then
+        # shellcheck disable=SC2086 # one word for each
         set -- $PEERS
         echo "$1"
     else
