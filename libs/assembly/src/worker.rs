@@ -166,7 +166,8 @@ mod tests {
         let test = TestDatabase::create().await;
         let ledger = "create table public.kept as select * from public._sqlx_migrations";
         sqlx::query(ledger).execute(&test.owner).await.unwrap();
-        let missing = "delete from public._sqlx_migrations where version = (select max(version) from public._sqlx_migrations)";
+        let missing =
+            "delete from public._sqlx_migrations where version = (select max(version) from public._sqlx_migrations)";
         sqlx::query(missing).execute(&test.owner).await.unwrap();
         let stop = CancellationToken::new();
         let mut waiting = std::pin::pin!(until_migrated(&test.database, &stop));

@@ -69,7 +69,8 @@ impl Replica {
 
 const WRITTEN: &str = "select (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint";
 /// Null on a server that is no replica: it may be the primary of before, which nobody follows any more.
-const REPLAYED: &str = "select case when pg_is_in_recovery() then (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint end";
+const REPLAYED: &str =
+    "select case when pg_is_in_recovery() then (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint end";
 
 async fn position(pool: &PgPool, statement: &'static str) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar(statement).fetch_one(pool).await
