@@ -1,6 +1,6 @@
 //! carrel-ai: the queue that needs the model, and the internal endpoint that embeds queries for the API.
 
-use crate::api::serve_metrics;
+use crate::api::{close_when_stopping, serve_metrics};
 use crate::error::{AssemblyError, io};
 use crate::health::{watch_model, watch_parts, watch_queue};
 use crate::parts::{Parts, local_embedder, operations, unused_tokens};
@@ -38,13 +38,23 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
     let listener =
         TcpListener::bind(address).await.map_err(io(format!("ai.listen: {address} cannot be listened on")))?;
     tracing::info!(%address, "queries are embedded here");
-    let endpoint = tokio::spawn(
-        axum::serve(listener, router(embedder)).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future(),
-    );
+    let (linger, drain) = (settings.server.linger(), settings.jobs.drain());
+    let (draining, stopping) = (health.clone(), stop.clone());
+    let graceful = async move {
+        stopping.cancelled().await;
+        draining.start_draining();
+        tokio::time::sleep(linger).await;
+    };
+    let router = close_when_stopping(router(embedder), stop.clone());
+    let mut endpoint = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(graceful).into_future());
     // Queries are embedded meanwhile: that needs no database.
     worker::until_migrated(&parts.database, &stop).await;
-    worker.run(stop).await?;
-    endpoint.abort();
+    let worked = worker.run(stop.clone()).await;
+    // Without its worker the program ends; with it, those who ask get their answers.
+    if worked.is_err() || tokio::time::timeout(linger + drain, &mut endpoint).await.is_err() {
+        endpoint.abort();
+    }
+    worked?;
     parts.database.close().await;
     if let Some(metrics) = metrics {
         metrics.abort();

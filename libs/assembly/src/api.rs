@@ -3,12 +3,16 @@
 use crate::error::{AssemblyError, io};
 use crate::health::{FromRegistry, watch_model, watch_parts, watch_queue};
 use crate::parts::{Parts, operations, remote_embedder, tokens};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Version, header};
+use axum::middleware::{self, Next};
 use carrel_domain::RunId;
 use carrel_operations::Operations;
 use carrel_rest::{App, HttpLimits};
 use carrel_runtime::config::Settings;
 use carrel_runtime::health::Registry;
-use carrel_runtime::{observe, telemetry};
+use carrel_runtime::{build, observe, telemetry};
 use carrel_storage::Database;
 use carrel_storage::research::RunSignals;
 use std::net::SocketAddr;
@@ -81,24 +85,43 @@ pub(crate) async fn serve(
         },
         shutdown: stop.clone(),
     };
-    let drain = settings.jobs.drain();
-    tracing::info!(%address, "the API listens");
+    let (drain, linger) = (settings.jobs.drain(), settings.server.linger());
+    tracing::info!(%address, version = build::text(), "the API listens");
     let served = tokio::spawn(async move {
         let graceful = {
             let (stop, health) = (stop.clone(), health);
             async move {
                 stop.cancelled().await;
                 health.start_draining();
+                tokio::time::sleep(linger).await;
             }
         };
-        let serving = axum::serve(listener, carrel_rest::router(app)).with_graceful_shutdown(graceful);
+        let router = close_when_stopping(carrel_rest::router(app), stop.clone());
+        let serving = axum::serve(listener, router).with_graceful_shutdown(graceful);
         tokio::select! {
             ended = serving.into_future() => ended.map_err(io("the API's listener has ended")),
             // A client that never reads its answer must not keep the process.
-            () = async { stop.cancelled().await; tokio::time::sleep(drain).await } => Ok(()),
+            () = async { stop.cancelled().await; tokio::time::sleep(linger + drain).await } => Ok(()),
         }
     });
     Ok((address, served))
+}
+
+/// From the stop on, every answer is its connection's last. A client would otherwise send its next request on a kept
+/// connection just when this side closes it, and could not tell whether it was heard.
+pub(crate) fn close_when_stopping(router: Router, stop: CancellationToken) -> Router {
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let stop = stop.clone();
+        async move {
+            // HTTP/2 says goodbye in its own way and forbids the header.
+            let closes = request.version() <= Version::HTTP_11;
+            let mut response = next.run(request).await;
+            if closes && stop.is_cancelled() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    }))
 }
 
 /// Passes the database's announcements on to those who watch runs, for as long as somebody does.
@@ -128,6 +151,62 @@ async fn forward_signals(database: Database, signals: broadcast::Sender<RunId>, 
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(200)) => {}
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::serve;
+    use crate::parts::{Parts, operations, unused_tokens};
+    use carrel_inference::hashing::HashingEmbedder;
+    use carrel_runtime::config::Settings;
+    use carrel_runtime::health::Registry;
+    use carrel_storage::OriginalStore;
+    use carrel_testkit::TestDatabase;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio_util::sync::CancellationToken;
+
+    /// The head of the answer to one request, up to the end of what comes.
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: carrel\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).to_lowercase()
+    }
+
+    /// A server that lingers for an hour, and its stop.
+    async fn lingering(test: &TestDatabase, folder: &std::path::Path) -> (SocketAddr, CancellationToken) {
+        let mut settings = Settings::defaults().unwrap();
+        settings.server.listen = "127.0.0.1:0".parse().unwrap();
+        settings.server.linger_seconds = 3_600;
+        let originals = OriginalStore::directory(folder).unwrap();
+        let parts = Parts { database: test.database.clone(), originals };
+        let embedder = Arc::new(HashingEmbedder::new(32));
+        let operations = operations(&settings, &parts, embedder, unused_tokens().unwrap());
+        let stop = CancellationToken::new();
+        let (address, _) = serve(&settings, operations, Registry::new(), stop.clone()).await.unwrap();
+        (address, stop)
+    }
+
+    #[tokio::test]
+    async fn a_stopping_server_answers_and_closes_what_it_answered() {
+        let test = TestDatabase::create().await;
+        let folder = tempfile::tempdir().unwrap();
+        let (address, stop) = lingering(&test, folder.path()).await;
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        let answer = ask(&mut kept).await;
+        assert!(answer.starts_with("http/1.1 200") && !answer.contains("connection: close"), "{answer}");
+
+        stop.cancel();
+        for mut stream in [kept, TcpStream::connect(address).await.unwrap()] {
+            let answer = ask(&mut stream).await;
+            assert!(answer.contains("connection: close"), "{answer}");
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
         }
     }
 }

@@ -1,26 +1,24 @@
 //! `carrel up`: everything in one process, on a private PostgreSQL unless the settings name another.
 
 use crate::api::{serve, serve_metrics};
-use crate::error::{AssemblyError, io};
+use crate::error::AssemblyError;
 use crate::health::{watch_model, watch_parts, watch_queue};
-use crate::parts::{Parts, SystemClock, SystemIds, local_embedder, operations, tokens};
+use crate::install::{first_client, signing_key};
+use crate::parts::{Parts, local_embedder, operations, tokens};
 use crate::worker;
-use carrel_domain::{ClientId, IdSource, Scopes, WorkspaceId};
-use carrel_operations::{Clock, TokenIssuer, new_secret};
+use carrel_domain::ClientId;
 use carrel_postgres::{Installation, SUPERUSER, Server, ServerConfig};
 use carrel_runtime::config::Settings;
 use carrel_runtime::health::Registry;
-use carrel_storage::{Admin, NewClient};
+use carrel_storage::Admin;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const DATABASE: &str = "carrel";
 const LOGIN: &str = "carrel_service";
-const WORKSPACE: &str = "default";
 
 /// A running Carrel.
 pub struct Embedded {
@@ -52,14 +50,16 @@ pub async fn up(
     stop: CancellationToken,
 ) -> Result<Embedded, AssemblyError> {
     let server = prepare_database(&mut settings).await?;
-    prepare_key(&mut settings)?;
+    if settings.auth.signing_key.is_none() {
+        settings.auth.signing_key = Some(signing_key(&carrel_postgres::data_dir().join("signing-key.pem"))?);
+    }
     let admin = Admin::connect(&owner_url(&settings, server.as_ref())?).await?;
     admin.migrate().await?;
     if let Some(server) = &server {
         admin.ensure_login(LOGIN, None).await?;
         settings.database.url = Some(server.url(LOGIN, DATABASE).into());
     }
-    let client = first_client(&admin, known).await?;
+    let client = first_client(&admin, "carrel up", known).await?;
     admin.close().await;
 
     let parts = Parts::new(&settings, "carrel")?;
@@ -125,48 +125,4 @@ fn owner_url(settings: &Settings, server: Option<&Server>) -> Result<String, Ass
     let url = settings.database.admin_url.as_ref().or(settings.database.url.as_ref());
     let missing = AssemblyError::Missing { key: "database.url", advice: "name the database" };
     Ok(url.ok_or(missing)?.expose_secret().to_owned())
-}
-
-fn prepare_key(settings: &mut Settings) -> Result<(), AssemblyError> {
-    if settings.auth.signing_key.is_some() {
-        return Ok(());
-    }
-    let path = carrel_postgres::data_dir().join("signing-key.pem");
-    if !path.exists() {
-        write_private(&path, &TokenIssuer::generate_key())?;
-    }
-    let key = std::fs::read_to_string(&path).map_err(io(format!("{} cannot be read", path.display())))?;
-    settings.auth.signing_key = Some(key.into());
-    Ok(())
-}
-
-/// Writes a file that only its owner can read, in one step.
-fn write_private(path: &Path, text: &str) -> Result<(), AssemblyError> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let failed = || io(format!("{} cannot be written", path.display()));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed())?;
-    }
-    let mut draft: PathBuf = path.to_owned();
-    draft.set_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft).map_err(failed())?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed())?;
-    std::fs::rename(&draft, path).map_err(failed())
-}
-
-async fn first_client(admin: &Admin, known: Option<ClientId>) -> Result<Option<StartedClient>, AssemblyError> {
-    let clients = admin.list_clients().await?;
-    let good = |id: ClientId| clients.iter().any(|client| client.id == id && client.revoked_at.is_none());
-    if known.is_some_and(good) {
-        return Ok(None);
-    }
-    let now = SystemClock.now();
-    let workspace = admin.ensure_workspace(WORKSPACE, WorkspaceId(SystemIds.new_id()), now).await?;
-    let (secret, secret_digest) = new_secret();
-    let id = ClientId(SystemIds.new_id());
-    let client = NewClient { id, workspace, name: "carrel up", secret_digest, scopes: &Scopes::all(), now };
-    admin.create_client(&client).await?;
-    Ok(Some(StartedClient { id, secret: secret.into() }))
 }

@@ -19,6 +19,7 @@ mod api;
 mod embedded;
 mod error;
 mod health;
+mod install;
 mod parts;
 mod worker;
 
@@ -26,5 +27,6 @@ pub use ai::run_ai;
 pub use api::run_api;
 pub use embedded::{Embedded, StartedClient, up};
 pub use error::AssemblyError;
+pub use install::{first_client, install};
 pub use parts::{Parts, SystemClock, SystemIds, model_dir, operations, tokens};
 pub use worker::{parse_queues, run_worker};

@@ -24,9 +24,11 @@
 //! # }
 //! ```
 
+pub mod build;
 pub mod config;
 pub mod health;
 pub mod lifecycle;
 pub mod observe;
+pub mod probe;
 mod process;
 pub mod telemetry;

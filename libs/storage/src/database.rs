@@ -186,6 +186,8 @@ fn pool(options: &DatabaseOptions, url: &str, role: &str, size: u32) -> Result<P
             ("statement_timeout", timeout.as_str()),
             ("idle_in_transaction_session_timeout", "60000"),
             ("timezone", "UTC"),
+            // Compiling a statement takes longer than running it: on a busy machine claims took half a minute.
+            ("jit", "off"),
             // A filtered vector search goes on through the graph until enough rows match (pgvector 0.8).
             ("hnsw.iterative_scan", "strict_order"),
             ("hnsw.ef_search", "120"),

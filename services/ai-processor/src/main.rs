@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use carrel_runtime::config::{Settings, Sources};
-use carrel_runtime::{lifecycle, telemetry};
+use carrel_runtime::{build, lifecycle, probe, telemetry};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs the jobs of Carrel that need the model, and embeds queries for the API.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = build::text())]
 struct Arguments {
     /// Jobs at a time.
     #[arg(long, default_value_t = 2)]
@@ -20,6 +20,9 @@ struct Arguments {
     /// One more settings file, stronger than the folder's.
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Ask the program that runs here with the same settings whether it is ready, and end: 0 when it is.
+    #[arg(long)]
+    check_health: bool,
 }
 
 fn main() -> Result<ExitCode> {
@@ -30,6 +33,10 @@ fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
     let settings = Settings::load(&sources)?;
+    if arguments.check_health {
+        probe::ready(settings.server.metrics_listen)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
         let telemetry = telemetry::init("carrel-ai", &settings.telemetry)?;
         let stop = lifecycle::stop_on_signal()?;

@@ -1,5 +1,6 @@
 //! `carrel admin`
 
+use crate::admin_init::Init;
 use crate::admin_jobs::AdminJobs;
 use crate::credentials::write_private;
 use crate::output;
@@ -26,6 +27,9 @@ pub(crate) enum Admin {
         #[arg(long, value_hint = ValueHint::FilePath, requires = "login")]
         password_file: Option<PathBuf>,
     },
+    /// Make an installation ready: the schema, the login that database.url names, the signing key, the first client. What is
+    /// there already stays, so that it may run before every start.
+    Init(Init),
     /// Check settings, database, store, queue and model, and say what to do about what is wrong.
     Doctor,
     /// OAuth clients.
@@ -81,6 +85,10 @@ impl Admin {
                 } else {
                     println!("the schema is up to date");
                 }
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Init(init) => {
+                init.run(settings, json).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Self::Doctor => doctor(settings, json).await,

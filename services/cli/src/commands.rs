@@ -18,7 +18,7 @@ use std::process::ExitCode;
 ///   carrel ask "How fast must the gate close?" --collection case
 ///   carrel baseline create "as signed" --collection case
 #[derive(Parser)]
-#[command(name = "carrel", version, verbatim_doc_comment)]
+#[command(name = "carrel", version = carrel_runtime::build::text(), verbatim_doc_comment)]
 pub(crate) struct Arguments {
     /// Answer in JSON, one value per command.
     #[arg(long, global = true)]

@@ -4,6 +4,7 @@
 
 mod add;
 mod admin;
+mod admin_init;
 mod admin_jobs;
 mod ask;
 mod baseline;

@@ -24,6 +24,8 @@ pub struct Server {
     pub request_timeout_seconds: u64,
     /// Largest upload in bytes.
     pub upload_limit_bytes: u64,
+    /// Seconds for which a program that was told to stop still takes requests.
+    pub linger_seconds: u64,
 }
 
 impl Server {
@@ -33,6 +35,11 @@ impl Server {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", self.listen),
         }
+    }
+
+    /// [`Server::linger_seconds`] as a duration.
+    pub fn linger(&self) -> Duration {
+        Duration::from_secs(self.linger_seconds)
     }
 
     /// [`Server::request_timeout_seconds`] as a duration.

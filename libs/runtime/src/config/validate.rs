@@ -33,6 +33,7 @@ impl Server {
         within("server.body_limit_bytes", self.body_limit_bytes as u64, 1024..=1 << 30)?;
         within("server.request_timeout_seconds", self.request_timeout_seconds, 1..=3600)?;
         within("server.upload_limit_bytes", self.upload_limit_bytes, 1..=1 << 40)?;
+        within("server.linger_seconds", self.linger_seconds, 0..=600)?;
         if self.metrics_listen == Some(self.listen) && self.listen.port() != 0 {
             return Err(ConfigError::invalid("server.metrics_listen", "must differ from server.listen"));
         }

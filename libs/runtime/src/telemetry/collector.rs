@@ -36,7 +36,7 @@ pub(super) fn provider(
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     let resource = Resource::builder()
         .with_service_name(service_name)
-        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(opentelemetry::KeyValue::new("service.version", crate::build::text()))
         .build();
     Ok(SdkTracerProvider::builder()
         .with_span_processor(processor)
