@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+pub mod catalogue;
 pub mod config;
 pub mod health;
 pub mod lifecycle;

@@ -22,12 +22,18 @@ struct Arguments {
     config: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     // A worker may read documents in children of itself.
     if carrel_extract::is_child() {
-        return Ok(carrel_extract::child_main());
+        return carrel_extract::child_main();
     }
-    let arguments = Arguments::parse();
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => lifecycle::failed("carrel-ai", error.as_ref()),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
     let settings = Settings::load(&sources)?;
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
@@ -35,7 +41,6 @@ fn main() -> Result<ExitCode> {
         let stop = lifecycle::stop_on_signal()?;
         let ended = carrel_assembly::run_ai(&settings, arguments.concurrency, stop).await;
         telemetry.shutdown().await;
-        ended?;
-        Ok(ExitCode::SUCCESS)
+        Ok(ended?)
     })
 }

@@ -5,6 +5,7 @@ use carrel_runtime::config::{Settings, Sources};
 use carrel_runtime::{lifecycle, telemetry};
 use clap::Parser;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// The REST API and the web page of Carrel. Every setting is described in config/base.yaml.
 #[derive(Parser)]
@@ -18,8 +19,14 @@ struct Arguments {
     config: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => lifecycle::failed("carrel-api", error.as_ref()),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
     let settings = Settings::load(&sources)?;
     // Requests wait for the database far more than they compute.
