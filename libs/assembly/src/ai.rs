@@ -6,7 +6,7 @@ use crate::health::{watch_model, watch_parts, watch_queue};
 use crate::parts::{Parts, local_embedder, operations, unused_tokens};
 use crate::worker;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use carrel_domain::job::QueueName;
@@ -14,9 +14,11 @@ use carrel_inference::wire::{EmbeddingsRequest, EmbeddingsResponse};
 use carrel_inference::{Embedder, InputKind};
 use carrel_runtime::config::Settings;
 use carrel_runtime::health::Registry;
+use carrel_runtime::telemetry;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Bytes of a request to the internal endpoint.
 const BODY: usize = 8 << 20;
@@ -33,7 +35,7 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
     let operations = operations(settings, &parts, Arc::clone(&embedder), unused_tokens()?);
     let worker = worker::build(settings, &operations, &[(QueueName::Ai, concurrency)])?;
     watch_queue(&health, Some(worker.health()));
-    let metrics = serve_metrics(settings, &health, &stop).await?;
+    let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
     let address = settings.ai.listen;
     let listener =
         TcpListener::bind(address).await.map_err(io(format!("ai.listen: {address} cannot be listened on")))?;
@@ -72,10 +74,19 @@ fn router(embedder: Arc<dyn Embedder>) -> Router {
 
 type Refusal = (StatusCode, Json<serde_json::Value>);
 
+/// The span continues the trace of the request or job that asks.
 async fn embed(
     State(embedder): State<Arc<dyn Embedder>>,
+    headers: HeaderMap,
     Json(request): Json<EmbeddingsRequest>,
 ) -> Result<Json<EmbeddingsResponse>, Refusal> {
+    let span = tracing::info_span!("embeddings", otel.name = "POST /v1/embeddings", otel.kind = "server");
+    let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let span = telemetry::span_with_parent(span, parent);
+    answer(embedder, request).instrument(span).await
+}
+
+async fn answer(embedder: Arc<dyn Embedder>, request: EmbeddingsRequest) -> Result<Json<EmbeddingsResponse>, Refusal> {
     let refuse = |status: StatusCode, kind: &str, message: String| {
         (status, Json(serde_json::json!({ "error": { "type": kind, "message": message } })))
     };

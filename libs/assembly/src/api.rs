@@ -32,7 +32,7 @@ pub async fn run_api(settings: &Settings, stop: CancellationToken) -> Result<(),
     let embedder = remote_embedder(settings).await?;
     watch_model(&health, Arc::clone(&embedder));
     let operations = operations(settings, &parts, embedder, tokens(settings)?);
-    let metrics = serve_metrics(settings, &health, &stop).await?;
+    let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
     let (_, served) = serve(settings, operations, health, stop.clone()).await?;
     let ended = served.await;
     parts.database.close().await;
@@ -42,15 +42,20 @@ pub async fn run_api(settings: &Settings, stop: CancellationToken) -> Result<(),
     ended.unwrap_or(Ok(()))
 }
 
-/// The operators' listener, where there is one.
+/// Watches the checks, and opens the operators' listener where there is one.
 pub(crate) async fn serve_metrics(
     settings: &Settings,
+    parts: &Parts,
     health: &Registry,
     stop: &CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, AssemblyError> {
+    let (watched, stopped) = (health.clone(), stop.clone());
+    tokio::spawn(async move { watched.watch(stopped).await });
     let Some(address) = settings.server.metrics_listen else { return Ok(None) };
     let recorder = observe::install_recorder()
         .map_err(|error| AssemblyError::Setting { key: "server.metrics_listen", problem: error.to_string() })?;
+    let database = parts.database.clone();
+    let recorder = recorder.sampled(move || database.record_pools());
     let listener = observe::Listener::bind(address)
         .await
         .map_err(io(format!("server.metrics_listen: {address} cannot be listened on")))?;

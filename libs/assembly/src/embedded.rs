@@ -71,7 +71,7 @@ pub async fn up(
     let queues = worker::configured_queues(&settings, |_| true)?;
     let machine = worker::build(&settings, &operations, &queues)?;
     watch_queue(&health, Some(machine.health()));
-    serve_metrics(&settings, &health, &stop).await?;
+    serve_metrics(&settings, &parts, &health, &stop).await?;
     let (address, served) = serve(&settings, operations, health, stop.clone()).await?;
     let worked = tokio::spawn(machine.run(stop.clone()));
     Ok(Embedded { address, client, server, parts, served, worked, stop })

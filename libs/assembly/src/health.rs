@@ -1,30 +1,61 @@
 //! The checks behind `/health/ready`.
 
-use crate::parts::{Parts, SystemIds};
+use crate::parts::{Parts, SystemClock, SystemIds};
 use carrel_domain::IdSource;
-use carrel_inference::Embedder;
+use carrel_inference::{Embedder, InferenceError};
+use carrel_operations::Clock;
 use carrel_queue::WorkerHealth;
 use carrel_rest::{Readiness, ReadinessReport};
 use carrel_runtime::health::Registry;
+use carrel_storage::StorageError;
+use carrel_storage::remedy::{UNREACHABLE_DATABASE, UNREACHABLE_STORE};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Database, migrations and store.
+/// Longest wait for one answer, a little less than the registry's own, so that the answer says what to do.
+const PATIENCE: Duration = Duration::from_millis(1_800);
+/// How far this machine's clock and PostgreSQL's may be apart: tokens and leases of minutes still work.
+const CLOCKS_APART: i64 = 30;
+
+/// The answer, or what to do about its absence.
+async fn within<T>(silence: &str, answer: impl Future<Output = Result<T, StorageError>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(error.remedy()),
+        Err(_) => Err(silence.to_owned()),
+    }
+}
+
+/// Database, migrations, clock and store.
 pub(crate) fn watch_parts(health: &Registry, parts: &Parts) {
     let database = parts.database.clone();
     health.register("database", move || {
         let database = database.clone();
         async move {
-            database.ping().await.map_err(|_| "it does not answer".to_owned())?;
-            database.check_role().await.map_err(|error| error.to_string())
+            within(UNREACHABLE_DATABASE, async {
+                database.ping().await?;
+                database.check_role().await
+            })
+            .await
         }
     });
     let database = parts.database.clone();
     health.register("migrations", move || {
         let database = database.clone();
         async move {
-            let state = database.schema_state().await.map_err(|_| "the schema cannot be read".to_owned())?;
-            if state.pending > 0 {
-                return Err(format!("{} migrations are missing; run `carrel admin migrate`", state.pending));
+            let state = within(UNREACHABLE_DATABASE, database.schema_state()).await?;
+            state.remedy().map_or(Ok(()), Err)
+        }
+    });
+    let database = parts.database.clone();
+    health.register("clock", move || {
+        let database = database.clone();
+        async move {
+            let apart = (SystemClock.now() - within(UNREACHABLE_DATABASE, database.now()).await?).num_seconds().abs();
+            if apart > CLOCKS_APART {
+                return Err(format!(
+                    "this machine's clock and PostgreSQL's are {apart} s apart: check time synchronisation on both"
+                ));
             }
             Ok(())
         }
@@ -32,7 +63,7 @@ pub(crate) fn watch_parts(health: &Registry, parts: &Parts) {
     let originals = parts.originals.clone();
     health.register("store", move || {
         let originals = originals.clone();
-        async move { originals.check(SystemIds.new_id()).await.map_err(|_| "it does not answer".to_owned()) }
+        async move { within(UNREACHABLE_STORE, originals.check(SystemIds.new_id())).await }
     });
 }
 
@@ -40,8 +71,39 @@ pub(crate) fn watch_parts(health: &Registry, parts: &Parts) {
 pub(crate) fn watch_model(health: &Registry, embedder: Arc<dyn Embedder>) {
     health.register("model", move || {
         let embedder = Arc::clone(&embedder);
-        async move { embedder.check().await.map_err(|_| "it does not answer".to_owned()) }
+        async move {
+            match tokio::time::timeout(PATIENCE, embedder.check()).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(model_remedy(&error)),
+                Err(_) => Err(MODEL_AWAY.to_owned()),
+            }
+        }
     });
+}
+
+const MODEL_AWAY: &str =
+    "the model cannot be reached: check that carrel-ai, or the service of inference.embedder.url, runs, and ai.url";
+
+/// Without the address, which the error names.
+fn model_remedy(error: &InferenceError) -> String {
+    let words = match error {
+        InferenceError::Unavailable { detail, .. } if detail.contains("certificate") => {
+            "the certificate of the model's service has expired or is not trusted: renew it, or check the address"
+        }
+        InferenceError::Unavailable { .. } => MODEL_AWAY,
+        InferenceError::Refused { status: 401 | 403, .. } => {
+            "the model's service refuses the credentials: check inference.embedder.api_key"
+        }
+        InferenceError::Refused { status: 404, .. } => {
+            "the service does not know the model: check inference.embedder.model and url"
+        }
+        InferenceError::Refused { .. } => "the model's service refuses the request: look at its log",
+        InferenceError::Protocol { .. } => {
+            "the model's service answers with other vectors than agreed: all programs need the same inference.embedder"
+        }
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }
 
 /// The job machinery: of this process where a worker runs, else that jobs can be stored at all.
@@ -114,7 +176,7 @@ mod tests {
         let test = TestDatabase::create().await;
         let checks = checks(&test.database, model()).await;
         assert_eq!(failing(&checks), []);
-        assert_eq!(checks.keys().collect::<Vec<_>>(), ["database", "migrations", "model", "queue", "store"]);
+        assert_eq!(checks.keys().collect::<Vec<_>>(), ["clock", "database", "migrations", "model", "queue", "store"]);
     }
 
     #[tokio::test]
@@ -129,12 +191,92 @@ mod tests {
                 "delete from public._sqlx_migrations where version = (select min(version) from public._sqlx_migrations)",
                 "1 migrations are missing; run `carrel admin migrate`",
             ),
-            ("revoke select on public._sqlx_migrations from carrel_app", "the schema cannot be read"),
-            ("drop table public._sqlx_migrations", "the schema cannot be read"),
+            (
+                "update public._sqlx_migrations set success = false where version = 5",
+                "migration 5 stopped half-way: restore the backup made before it, then run `carrel admin migrate` again",
+            ),
+            (
+                "revoke select on public._sqlx_migrations from carrel_app",
+                "the login may not act for Carrel: run `carrel admin migrate --login NAME` and use that login in database.url",
+            ),
+            ("drop table public._sqlx_migrations", "the schema is missing: run `carrel admin migrate`"),
         ] {
             sqlx::query(statement).execute(&test.owner).await.unwrap();
             assert_eq!(failing(&checks(&test.database, model()).await), [("migrations", problem)], "{statement}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_dropped_what_we_use_is_not_ready() {
+        let test = TestDatabase::create().await;
+        for (version, least, ready) in [(999_998, "0001", true), (999_999, "999997", false)] {
+            sqlx::query(
+                "insert into public._sqlx_migrations (version, description, success, checksum, execution_time)
+                 values ($1, 'contract ' || $2 || ' drop it', true, '', 0)",
+            )
+            .bind(version)
+            .bind(least)
+            .execute(&test.owner)
+            .await
+            .unwrap();
+            let checks = checks(&test.database, model()).await;
+            let newer = "the schema is newer than this program can work on: install the version that migrated it";
+            let expected: &[(&str, &str)] = if ready { &[] } else { &[("migrations", newer)] };
+            assert_eq!(failing(&checks), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn wrong_credentials_and_names_say_which() {
+        let test = TestDatabase::create().await;
+        let (head, _) = test.service_url.rsplit_once('/').unwrap();
+        let (scheme, host) = (head.split_once("://").unwrap().0, head.rsplit_once('@').unwrap().1);
+        let name = test.service_url.rsplit_once('/').unwrap().1;
+        for (url, problem) in [
+            (format!("{head}/no_such_database"), "the database of database.url does not exist"),
+            (format!("{scheme}://no_such_login@{host}/{name}"), "PostgreSQL refuses the login"),
+        ] {
+            let database = Database::connect_lazy(&DatabaseOptions::new(url)).unwrap();
+            let found = checks(&database, model()).await;
+            let failing = failing(&found);
+            assert_eq!(failing.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["clock", "database", "migrations"]);
+            assert!(failing.iter().all(|(_, words)| words.starts_with(problem)), "{failing:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_or_refuses_says_which() {
+        let away = object_store::aws::AmazonS3Builder::new()
+            .with_bucket_name("b")
+            .with_region("r")
+            .with_endpoint(format!("http://{}", nobody()))
+            .with_allow_http(true)
+            .with_access_key_id("a")
+            .with_secret_access_key("b")
+            .build()
+            .unwrap();
+        let found = store_check(OriginalStore::new(Arc::new(away))).await;
+        assert_eq!(
+            found,
+            Err("the object store cannot be reached: check that it runs, its certificate, and store.endpoint"
+                .to_owned())
+        );
+
+        let folder = tempfile::tempdir().unwrap();
+        let originals = OriginalStore::directory(&folder.path().join("objects")).unwrap();
+        assert_eq!(store_check(originals.clone()).await, Ok(()));
+        // A file where the folder was: whoever runs the test, nothing can be written there.
+        std::fs::remove_dir_all(folder.path().join("objects")).unwrap();
+        std::fs::write(folder.path().join("objects"), "").unwrap();
+        let found = store_check(originals).await;
+        assert_eq!(found, Err("the folder of the object store cannot be made or found: check store.path".to_owned()));
+    }
+
+    async fn store_check(originals: OriginalStore) -> Result<(), String> {
+        let database = Database::connect_lazy(&DatabaseOptions::new("postgres://carrel@127.0.0.1:1/carrel")).unwrap();
+        let health = Registry::new();
+        watch_parts(&health, &Parts { database, originals });
+        FromRegistry(health).report().await.checks.remove("store").unwrap()
     }
 
     #[tokio::test]
@@ -157,7 +299,7 @@ mod tests {
         let away = Database::connect_lazy(&options).unwrap();
         let found = checks(&away, model()).await;
         let names: Vec<&str> = failing(&found).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["database", "migrations"]);
+        assert_eq!(names, ["clock", "database", "migrations"]);
         // The owner's login could look over every wall.
         let open = Database::connect_lazy(&DatabaseOptions::new(test.owner_url.clone())).unwrap();
         let found = checks(&open, model()).await;

@@ -3,7 +3,8 @@
 use crate::error::{AssemblyError, io};
 use carrel_domain::IdSource;
 use carrel_inference::{
-    BuiltinOptions, CachedEmbedder, Embedder, EmbedderConfig, EmbeddingSpace, OpenAiEmbedder, Precision, RemoteOptions,
+    BuiltinOptions, CachedEmbedder, Embedder, EmbedderConfig, EmbeddingSpace, MeasuredEmbedder, OpenAiEmbedder,
+    Precision, RemoteOptions,
 };
 use carrel_operations::{Clock, Limits, Operations, TokenIssuer};
 use carrel_runtime::config::{Settings, StoreKind};
@@ -78,7 +79,10 @@ fn originals(settings: &Settings) -> Result<OriginalStore, AssemblyError> {
     match store.kind {
         StoreKind::Directory => {
             let path = store.path.clone().unwrap_or_else(|| carrel_postgres::data_dir().join("objects"));
-            Ok(OriginalStore::directory(&path)?)
+            OriginalStore::directory(&path).map_err(|error| AssemblyError::Setting {
+                key: "store.path",
+                problem: format!("{} cannot be used: {}", path.display(), error.remedy()),
+            })
         }
         StoreKind::S3 => {
             let mut builder = object_store::aws::AmazonS3Builder::from_env()
@@ -111,7 +115,9 @@ pub(crate) async fn remote_embedder(settings: &Settings) -> Result<Arc<dyn Embed
     let space = builtin_space(precision)?;
     let mut options = RemoteOptions::new(&settings.ai.base_url(), &space.model, space.dimension);
     options.space = space;
-    Ok(Arc::new(CachedEmbedder::new(OpenAiEmbedder::for_carrel(options)?, QUERY_CACHE)))
+    options.traceparent = Some(carrel_runtime::telemetry::current_traceparent);
+    let embedder = MeasuredEmbedder::new(OpenAiEmbedder::for_carrel(options)?);
+    Ok(Arc::new(CachedEmbedder::new(embedder, QUERY_CACHE)))
 }
 
 /// What carrel-ai says of the built-in model's vectors; the client refuses an answer from another space.

@@ -35,7 +35,7 @@ pub async fn run_worker(
     let operations = operations(settings, &parts, embedder, unused_tokens()?);
     let worker = build(settings, &operations, queues)?;
     watch_queue(&health, Some(worker.health()));
-    let metrics = serve_metrics(settings, &health, &stop).await?;
+    let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
     until_migrated(&parts.database, &stop).await;
     worker.run(stop).await?;
     parts.database.close().await;

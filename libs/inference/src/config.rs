@@ -2,7 +2,7 @@
 
 use crate::builtin::{BuiltinEmbedder, BuiltinOptions, Precision};
 use crate::remote::{OllamaEmbedder, OpenAiEmbedder, RemoteOptions};
-use crate::{Embedder, InferenceError, hashing::HashingEmbedder};
+use crate::{Embedder, InferenceError, MeasuredEmbedder, hashing::HashingEmbedder};
 use carrel_domain::Language;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -112,7 +112,7 @@ pub async fn build(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, Inferen
             if let Some(threads) = threads {
                 options.threads = threads;
             }
-            Ok(Arc::new(BuiltinEmbedder::load(options).await?))
+            Ok(Arc::new(MeasuredEmbedder::new(BuiltinEmbedder::load(options).await?)))
         }
         EmbedderConfig::Ollama {
             url,
@@ -130,7 +130,7 @@ pub async fn build(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, Inferen
             options.space.passage_prefix = passage_prefix;
             options.space.languages = languages;
             options.timeout = timeout_seconds.map_or(options.timeout, Duration::from_secs);
-            Ok(Arc::new(OllamaEmbedder::new(options)?))
+            Ok(Arc::new(MeasuredEmbedder::new(OllamaEmbedder::new(options)?)))
         }
         EmbedderConfig::OpenAi {
             url,
@@ -150,9 +150,9 @@ pub async fn build(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, Inferen
             options.space.passage_prefix = passage_prefix;
             options.space.languages = languages;
             options.timeout = timeout_seconds.map_or(options.timeout, Duration::from_secs);
-            Ok(Arc::new(OpenAiEmbedder::new(options)?))
+            Ok(Arc::new(MeasuredEmbedder::new(OpenAiEmbedder::new(options)?)))
         }
-        EmbedderConfig::Hashing { dimension } => Ok(Arc::new(HashingEmbedder::new(dimension))),
+        EmbedderConfig::Hashing { dimension } => Ok(Arc::new(MeasuredEmbedder::new(HashingEmbedder::new(dimension)))),
     }
 }
 

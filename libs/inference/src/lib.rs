@@ -24,6 +24,7 @@ mod config;
 mod embedding;
 mod error;
 pub mod hashing;
+mod measured;
 mod remote;
 pub mod wire;
 
@@ -32,4 +33,5 @@ pub use cached::CachedEmbedder;
 pub use config::{EmbedderConfig, build};
 pub use embedding::{Embedder, EmbeddingSpace, InputKind, MAX_INPUT_BYTES};
 pub use error::InferenceError;
+pub use measured::MeasuredEmbedder;
 pub use remote::{OllamaEmbedder, OpenAiEmbedder, RemoteOptions};

@@ -52,11 +52,13 @@ impl Operations {
         }
         let started = Instant::now();
         let (hits, terms) = self.find_passages(context, request).await?;
+        let cutting = Instant::now();
         let mut answer = SearchAnswer { hits: Vec::with_capacity(hits.len()), terms };
         for hit in hits {
             let shown = snippet(&hit.text, &answer.terms, &Analyzer::for_language(hit.language));
             answer.hits.push((hit, shown));
         }
+        record_stage("snippet", cutting);
         metrics::histogram!("carrel_search_duration_seconds", "mode" => request.mode.as_str())
             .record(started.elapsed().as_secs_f64());
         Ok(answer)
@@ -134,7 +136,9 @@ impl Operations {
             limit: request.limit,
             ranking: self.ranking,
         };
+        let searching = Instant::now();
         let (mut transaction, found) = self.run_search(context, &query).await?;
+        record_stage("sql", searching);
         if let (Some(baseline), true) = (request.filter.baseline, found.hits.is_empty())
             && baselines::get(&mut transaction, baseline).await?.is_none()
         {
@@ -172,7 +176,9 @@ impl Operations {
     }
 
     async fn embed_query(&self, query: &str) -> Result<Vec<f32>, OperationError> {
+        let embedding = Instant::now();
         let mut vectors = self.embedder.embed(&[query.to_owned()], InputKind::Query).await?;
+        record_stage("embed", embedding);
         vectors.pop().ok_or_else(|| OperationError::Internal("the embedder answered no vector".to_owned()))
     }
 
@@ -201,4 +207,8 @@ impl Operations {
 
 fn distinct(collections: &[CollectionId]) -> usize {
     collections.iter().collect::<std::collections::BTreeSet<_>>().len()
+}
+
+fn record_stage(stage: &'static str, began: Instant) {
+    metrics::histogram!("carrel_search_stage_duration_seconds", "stage" => stage).record(began.elapsed().as_secs_f64());
 }

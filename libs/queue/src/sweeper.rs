@@ -23,7 +23,9 @@ pub(crate) async fn sweep(shared: &Shared, stop: &CancellationToken) {
     let period = (shared.identity.lease / 3).max(Duration::from_millis(100));
     let mut retained: Option<Instant> = None;
     let (mut counted, mut searched) = (Pace::new(DEPTHS_PERIOD), Pace::new(period));
-    let (mut gauges, mut effect_gauges) = (HashSet::new(), HashSet::new());
+    // A queue of ours that is empty says so from the beginning: no figure would look like no worker.
+    let ours = shared.lanes.iter().map(|lane| (lane.queue.as_str().to_owned(), "available".to_owned()));
+    let (mut gauges, mut effect_gauges) = (ours.collect::<HashSet<_>>(), HashSet::new());
     let mut failing = false;
     loop {
         let mut result = pass(shared).await;

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Extensions, HeaderValue};
+use axum::http::{Extensions, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use carrel_domain::RequestId;
@@ -49,7 +49,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         response.headers_mut().insert("x-request-id", value);
     }
     let labels = [
-        ("http_request_method", method.as_str().to_owned()),
+        ("http_request_method", known(&method).to_owned()),
         ("http_route", route.clone()),
         ("http_response_status_code", status.to_string()),
     ];
@@ -63,4 +63,26 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         tracing::info!(status, duration_ms = seconds * 1e3, "{method} {route}");
     }
     response
+}
+
+/// A client can invent any number of methods; figures know the usual ones (OpenTelemetry, HTTP semantic conventions).
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS => {
+            method.as_str()
+        }
+        _ => "_OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::known;
+    use axum::http::Method;
+
+    #[test]
+    fn invented_methods_share_a_label() {
+        assert_eq!(known(&Method::GET), "GET");
+        assert_eq!(known(&Method::from_bytes(b"BREW").unwrap()), "_OTHER");
+    }
 }

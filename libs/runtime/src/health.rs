@@ -11,16 +11,21 @@
 //! ```
 
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// How long one check may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
 /// How long an answer is given again: probes of several load balancers must not become load.
 const KEPT: Duration = Duration::from_secs(1);
+
+/// How often the checks run when nobody asks.
+const WATCHED_EVERY: Duration = Duration::from_secs(10);
 
 /// One dependency. Implemented for closures through [`Registry::register`].
 #[async_trait::async_trait]
@@ -43,6 +48,8 @@ struct Inner {
     checks: RwLock<Vec<Arc<dyn Check>>>,
     draining: AtomicBool,
     last: tokio::sync::Mutex<Option<(Instant, Report)>>,
+    /// What each failing check said when it was last logged.
+    failing: Mutex<BTreeMap<String, String>>,
 }
 
 /// The answer of `/health/ready`.
@@ -113,6 +120,33 @@ impl Registry {
         report
     }
 
+    /// Runs the checks every ten seconds until `stop`, so that what fails is in the log and in the figures even where nobody
+    /// asks.
+    pub async fn watch(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            self.report().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(WATCHED_EVERY) => {}
+            }
+        }
+    }
+
+    /// One line when a check begins to fail or fails otherwise, one when it passes again.
+    fn log_change(&self, report: &CheckReport) {
+        let mut failing = self.inner.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match &report.detail {
+            Some(detail) if failing.get(&report.name) != Some(detail) => {
+                failing.insert(report.name.clone(), detail.clone());
+                tracing::warn!(check = report.name, "not ready: {detail}");
+            }
+            None if failing.remove(&report.name).is_some() => {
+                tracing::info!(check = report.name, "the check passes again");
+            }
+            _ => {}
+        }
+    }
+
     async fn run(&self) -> Report {
         let checks = self.inner.checks.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut running = Vec::new();
@@ -128,9 +162,9 @@ impl Registry {
                 detail: Some("the check itself failed".to_owned()),
                 milliseconds: 0,
             });
-            if !report.ok {
-                tracing::debug!(check = report.name, detail = report.detail, "a health check failed");
-            }
+            let passed = metrics::gauge!("carrel_health_check_passed", "check" => report.name.clone());
+            passed.set(if report.ok { 1.0 } else { 0.0 });
+            self.log_change(&report);
             reports.push(report);
         }
         Report { ready: reports.iter().all(|report| report.ok), draining: false, checks: reports }

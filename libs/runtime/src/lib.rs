@@ -25,6 +25,7 @@
 //! ```
 
 pub mod build;
+pub mod catalogue;
 pub mod config;
 pub mod health;
 pub mod lifecycle;

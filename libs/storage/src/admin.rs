@@ -43,6 +43,30 @@ pub struct SchemaState {
     pub pending: usize,
     /// Migrations that the database has and this program does not know: it is newer.
     pub unknown: usize,
+    /// A migration that was begun and never finished.
+    pub unfinished: Option<i64>,
+    /// The migration that a program must know at least to run on this schema, where this one does not: see [`required`].
+    pub required: Option<i64>,
+}
+
+impl SchemaState {
+    /// What is wrong and what to do about it; `None` when this program can work on the schema.
+    pub fn remedy(&self) -> Option<String> {
+        if let Some(version) = self.unfinished {
+            return Some(crate::remedy::half_done(version));
+        }
+        if self.required.is_some() {
+            let words = "the schema is newer than this program can work on: install the version that migrated it";
+            return Some(words.to_owned());
+        }
+        (self.pending > 0).then(|| format!("{} migrations are missing; run `carrel admin migrate`", self.pending))
+    }
+}
+
+/// A migration that takes away what older programs use says so in its name: `0042_contract_0030_drop_x.sql` is for
+/// programs that know migration 30. Any other leaves them at work, so that an upgrade can roll.
+fn required(description: &str) -> Option<i64> {
+    description.strip_prefix("contract ")?.split(' ').next()?.parse().ok()
 }
 
 impl Admin {
@@ -240,11 +264,31 @@ pub struct NewClient<'a> {
 
 /// Compares the migrations of this program with those that the database has seen.
 pub(crate) async fn schema_state(pool: &PgPool) -> Result<SchemaState, StorageError> {
-    let applied: Vec<i64> =
-        sqlx::query_scalar("select version from public._sqlx_migrations where success").fetch_all(pool).await?;
+    let ledger: Vec<(i64, String, bool)> =
+        sqlx::query_as("select version, description, success from public._sqlx_migrations order by version")
+            .fetch_all(pool)
+            .await?;
     let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    let newest = known.iter().max().copied().unwrap_or_default();
+    let applied = |version: &i64| ledger.iter().any(|(found, _, success)| found == version && *success);
+    let unknown = ledger.iter().filter(|(version, ..)| !known.contains(version));
     Ok(SchemaState {
-        pending: known.iter().filter(|version| !applied.contains(version)).count(),
-        unknown: applied.iter().filter(|version| !known.contains(version)).count(),
+        pending: known.iter().filter(|version| !applied(version)).count(),
+        unknown: unknown.clone().count(),
+        unfinished: ledger.iter().find(|(.., success)| !success).map(|(version, ..)| *version),
+        required: unknown.filter_map(|(_, description, _)| required(description)).filter(|least| *least > newest).max(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::required;
+
+    #[test]
+    fn only_a_contract_asks_for_newer_programs() {
+        assert_eq!(required("contract 0030 drop the old column"), Some(30));
+        for other in ["contracts of employment", "contract", "expand 0030", "baselines", "contract drop"] {
+            assert_eq!(required(other), None, "{other}");
+        }
+    }
 }

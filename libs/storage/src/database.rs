@@ -3,11 +3,12 @@
 use crate::StorageError;
 use crate::replica::Replica;
 use carrel_domain::WorkspaceId;
+use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -84,7 +85,7 @@ impl Database {
     pub async fn begin_read(&self, workspace: WorkspaceId) -> Result<Transaction, StorageError> {
         let Some(replica) = &self.replica else { return self.begin(workspace).await };
         if replica.is_near(&self.app) {
-            match begin_on(&replica.pool, workspace, " read only", "").await {
+            match begin_on("replica", &replica.pool, workspace, " read only", "").await {
                 Ok(mut transaction) => {
                     transaction.on_replica = true;
                     metrics::counter!("carrel_database_reads_total", "side" => "replica").increment(1);
@@ -101,7 +102,7 @@ impl Database {
     }
 
     async fn begin_so(&self, workspace: WorkspaceId, settings: &str) -> Result<Transaction, StorageError> {
-        begin_on(&self.app, workspace, "", settings).await
+        begin_on("app", &self.app, workspace, "", settings).await
     }
 
     /// The pool of the job machinery.
@@ -142,9 +143,26 @@ impl Database {
         Ok(())
     }
 
+    /// The server's clock.
+    pub async fn now(&self) -> Result<DateTime<Utc>, StorageError> {
+        Ok(sqlx::query_scalar("select clock_timestamp()").fetch_one(&self.app).await?)
+    }
+
     /// Compares the schema with what this program needs.
     pub async fn schema_state(&self) -> Result<crate::SchemaState, StorageError> {
         crate::admin::schema_state(&self.app).await
+    }
+
+    /// Sets the gauges of both pools.
+    pub fn record_pools(&self) {
+        for (name, pool) in [("app", &self.app), ("queue", &self.queue)] {
+            let (size, idle) = (pool.size(), u32::try_from(pool.num_idle()).unwrap_or(u32::MAX));
+            let in_use = size.saturating_sub(idle);
+            metrics::gauge!("carrel_database_connections", "pool" => name, "state" => "in_use").set(in_use);
+            metrics::gauge!("carrel_database_connections", "pool" => name, "state" => "idle").set(idle);
+            metrics::gauge!("carrel_database_connections_limit", "pool" => name)
+                .set(pool.options().get_max_connections());
+        }
     }
 
     /// Closes every connection after its current use.
@@ -158,6 +176,7 @@ impl Database {
 }
 
 async fn begin_on(
+    name: &'static str,
     pool: &PgPool,
     workspace: WorkspaceId,
     mode: &str,
@@ -165,7 +184,8 @@ async fn begin_on(
 ) -> Result<Transaction, StorageError> {
     // One round trip for all; a UUID's text cannot end the literal.
     let statement = format!("begin{mode}; set local carrel.workspace = '{workspace}'{settings}");
-    let inner = pool.begin_with(AssertSqlSafe(statement)).await?;
+    let waiting = Waiting::new(name);
+    let inner = waiting.ended(pool.begin_with(AssertSqlSafe(statement)).await)?;
     Ok(Transaction {
         inner,
         workspace,
@@ -173,6 +193,40 @@ async fn begin_on(
         #[cfg(feature = "failpoints")]
         enqueued: false,
     })
+}
+
+/// A transaction that is about to begin; counted while it lives, however it ends.
+struct Waiting {
+    pool: &'static str,
+    since: Instant,
+}
+
+impl Waiting {
+    fn new(pool: &'static str) -> Self {
+        metrics::gauge!("carrel_database_waiting", "pool" => pool).increment(1.0);
+        Self { pool, since: Instant::now() }
+    }
+
+    fn ended<T>(self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        let reason = match &answer {
+            Ok(_) => {
+                metrics::histogram!("carrel_database_begin_duration_seconds", "pool" => self.pool)
+                    .record(self.since.elapsed().as_secs_f64());
+                return answer;
+            }
+            Err(sqlx::Error::PoolTimedOut) => "no_connection",
+            Err(sqlx::Error::Io(_) | sqlx::Error::Tls(_)) => "unavailable",
+            Err(_) => "other",
+        };
+        metrics::counter!("carrel_database_begin_failures_total", "pool" => self.pool, "reason" => reason).increment(1);
+        answer
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        metrics::gauge!("carrel_database_waiting", "pool" => self.pool).decrement(1.0);
+    }
 }
 
 fn pool(options: &DatabaseOptions, url: &str, role: &str, size: u32) -> Result<PgPool, StorageError> {

@@ -1,5 +1,6 @@
 //! The store of originals: content-addressed bytes in a directory or an S3-compatible bucket, and their rows.
 
+use crate::measured::Measured;
 use crate::{StorageError, Transaction};
 use bytes::Bytes;
 use carrel_domain::digest::Digest;
@@ -52,7 +53,7 @@ pub enum StageError<E> {
 impl OriginalStore {
     /// Uses `objects`, whatever is behind it.
     pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects }
+        Self { objects: Arc::new(Measured(objects)) }
     }
 
     /// A directory, made when it does not exist.

@@ -25,12 +25,18 @@ struct Arguments {
     check_health: bool,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     // A worker may read documents in children of itself.
     if carrel_extract::is_child() {
-        return Ok(carrel_extract::child_main());
+        return carrel_extract::child_main();
     }
-    let arguments = Arguments::parse();
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => lifecycle::failed("carrel-ai", error.as_ref()),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
     let settings = Settings::load(&sources)?;
     if arguments.check_health {
@@ -42,7 +48,6 @@ fn main() -> Result<ExitCode> {
         let stop = lifecycle::stop_on_signal()?;
         let ended = carrel_assembly::run_ai(&settings, arguments.concurrency, stop).await;
         telemetry.shutdown().await;
-        ended?;
-        Ok(ExitCode::SUCCESS)
+        Ok(ended?)
     })
 }

@@ -5,6 +5,7 @@ use carrel_runtime::config::{Settings, Sources};
 use carrel_runtime::{build, lifecycle, probe, telemetry};
 use clap::Parser;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// The REST API and the web page of Carrel. Every setting is described in config/base.yaml.
 #[derive(Parser)]
@@ -21,8 +22,14 @@ struct Arguments {
     check_health: bool,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => lifecycle::failed("carrel-api", error.as_ref()),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
     let settings = Settings::load(&sources)?;
     if arguments.check_health {

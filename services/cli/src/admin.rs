@@ -74,7 +74,10 @@ impl Admin {
         match self {
             Self::Migrate { login, password_file } => {
                 let owner = owner(settings).await?;
-                owner.migrate().await?;
+                owner.migrate().await.map_err(|error| {
+                    let remedy = error.remedy();
+                    anyhow::Error::new(error).context(remedy)
+                })?;
                 if let Some(login) = login {
                     let password = password_file.as_ref().map(std::fs::read_to_string).transpose();
                     let password = password.context("the password file cannot be read")?;
@@ -228,6 +231,17 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
             },
         };
         findings.push(Finding { name: "role", result });
+        if let Ok(parts) = &parts {
+            let result = match parts.database.schema_state().await {
+                Ok(state) => match state.remedy() {
+                    None if state.unknown > 0 => Ok(format!("newer by {} migrations, and usable", state.unknown)),
+                    None => Ok("as this version needs it".to_owned()),
+                    Some(remedy) => Err((remedy, "until then no program is ready")),
+                },
+                Err(error) => Err((chain(&error), "run `carrel admin migrate`")),
+            };
+            findings.push(Finding { name: "schema", result });
+        }
         if let Ok(parts) = &parts {
             let result = match parts.originals.check(SystemIds.new_id()).await {
                 Ok(()) => Ok("it takes, gives and deletes".to_owned()),

@@ -88,6 +88,8 @@ enum Config {
     Show,
     /// Print the JSON Schema of a configuration file, for editors and for checks.
     Schema,
+    /// Print the table of all metrics, in Markdown.
+    Metrics,
 }
 
 /// Runs one command.
@@ -112,6 +114,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Admin(admin) => return admin.run(&Settings::load(&sources)?, json).await,
         Command::Config(Config::Show) => print!("{}", Settings::load(&sources)?.redacted_yaml()),
         Command::Config(Config::Schema) => println!("{}", serde_json::to_string_pretty(&Settings::json_schema()?)?),
+        Command::Config(Config::Metrics) => print!("{}", carrel_runtime::catalogue::markdown()),
         Command::Openapi => println!("{}", serde_json::to_string_pretty(&carrel_rest::openapi_document())?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "carrel", &mut std::io::stdout());

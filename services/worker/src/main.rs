@@ -25,12 +25,18 @@ struct Arguments {
     check_health: bool,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     // The process reads documents in children of itself.
     if carrel_extract::is_child() {
-        return Ok(carrel_extract::child_main());
+        return carrel_extract::child_main();
     }
-    let arguments = Arguments::parse();
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => lifecycle::failed("carrel-worker", error.as_ref()),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     let queues = carrel_assembly::parse_queues(&arguments.queues)?;
     let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
     let settings = Settings::load(&sources)?;
@@ -43,7 +49,6 @@ fn main() -> Result<ExitCode> {
         let stop = lifecycle::stop_on_signal()?;
         let ended = carrel_assembly::run_worker(&settings, &queues, stop).await;
         telemetry.shutdown().await;
-        ended?;
-        Ok(ExitCode::SUCCESS)
+        Ok(ended?)
     })
 }

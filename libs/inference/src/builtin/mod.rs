@@ -17,6 +17,7 @@ mod tokens;
 mod workers;
 
 use crate::embedding::check_inputs;
+use crate::measured::count_tokens;
 use crate::{Embedder, EmbeddingSpace, InferenceError, InputKind};
 use async_trait::async_trait;
 use bert::{Bert, Scratch};
@@ -153,6 +154,7 @@ impl Embedder for BuiltinEmbedder {
         check_inputs(inputs)?;
         let mut sequences = self.tokenise(inputs, kind).await?;
         let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
+        count_tokens(&self.space.model, lengths.iter().sum::<usize>() as u64);
         let mut running = Vec::new();
         for batch in batches(&lengths) {
             let bert = Arc::clone(&self.bert);

@@ -30,6 +30,8 @@ pub struct RemoteOptions {
     pub backoff: Duration,
     /// Longest wait between two attempts; a provider that asks for more gets its error reported instead.
     pub longest_wait: Duration,
+    /// The caller's W3C `traceparent`, sent along when there is one; `None` sends none.
+    pub traceparent: Option<fn() -> Option<String>>,
 }
 
 impl RemoteOptions {
@@ -53,6 +55,7 @@ impl RemoteOptions {
             attempts: 3,
             backoff: Duration::from_millis(250),
             longest_wait: Duration::from_secs(10),
+            traceparent: None,
         }
     }
 }
@@ -147,6 +150,9 @@ impl Endpoint {
         let mut request = self.client.post(self.address.clone()).json(body);
         if let Some(key) = &self.options.api_key {
             request = request.bearer_auth(key.expose_secret());
+        }
+        if let Some(parent) = self.options.traceparent.and_then(|current| current()) {
+            request = request.header("traceparent", parent);
         }
         let response = request.send().await.map_err(|error| self.unavailable(reason(&error), None))?;
         let status = response.status();

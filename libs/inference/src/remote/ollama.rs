@@ -2,6 +2,7 @@
 
 use super::http::{Endpoint, RemoteOptions};
 use crate::embedding::check_inputs;
+use crate::measured::count_tokens;
 use crate::{Embedder, EmbeddingSpace, InferenceError, InputKind};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ struct EmbedRequest<'a> {
 #[derive(Deserialize)]
 struct EmbedResponse {
     embeddings: Vec<Vec<f32>>,
+    /// Tokens read; older servers do not say.
+    #[serde(default)]
+    prompt_eval_count: u64,
 }
 
 impl OllamaEmbedder {
@@ -47,6 +51,7 @@ impl Embedder for OllamaEmbedder {
             let input = batch.iter().map(|text| format!("{}{text}", space.prefix(kind))).collect();
             let request = EmbedRequest { model: &space.model, input, truncate: true };
             let answer: EmbedResponse = self.endpoint.post(&request, batch.len()).await?;
+            count_tokens(&space.model, answer.prompt_eval_count);
             vectors.extend(self.endpoint.checked(answer.embeddings, batch.len())?);
         }
         Ok(vectors)

@@ -2,6 +2,7 @@
 
 use super::http::{Endpoint, RemoteOptions};
 use crate::embedding::check_inputs;
+use crate::measured::count_tokens;
 use crate::wire::{EmbeddingsInput, EmbeddingsRequest, EmbeddingsResponse, EncodingFormat};
 use crate::{Embedder, EmbeddingSpace, InferenceError, InputKind};
 use async_trait::async_trait;
@@ -56,6 +57,7 @@ impl Embedder for OpenAiEmbedder {
                 let detail = format!("vectors are of space {found}, wanted {}", space.name);
                 return Err(self.endpoint.protocol(detail));
             }
+            count_tokens(&space.model, answer.usage.prompt_tokens);
             let ordered = self.in_order(answer, batch.len())?;
             vectors.extend(self.endpoint.checked(ordered, batch.len())?);
         }

@@ -45,6 +45,12 @@ pub(super) fn provider(
         .build())
 }
 
+/// Without a collector nothing is recorded; spans still have ids, which join the log lines of one request across programs
+/// and jobs.
+pub(super) fn ids_only() -> SdkTracerProvider {
+    SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build()
+}
+
 /// The batch processor calls the exporter from a plain thread of its own. The client brings the small runtime that
 /// reqwest needs, so that sending never waits for the program's runtime: not while that one is busy, and not while it
 /// waits for the last spans on shutdown.

@@ -1,6 +1,7 @@
 //! Logs on standard error, traces to a collector.
 
 mod collector;
+mod lines;
 mod propagation;
 
 pub use propagation::{current_traceparent, span_with_parent};
@@ -55,8 +56,7 @@ pub fn init(service_name: &'static str, settings: &Telemetry) -> Result<Guard, T
     let logs = match settings.log_format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
-            .flatten_event(true)
-            .with_span_list(false)
+            .event_format(lines::Traced::default())
             .with_writer(std::io::stderr)
             .boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer()
@@ -66,18 +66,17 @@ pub fn init(service_name: &'static str, settings: &Telemetry) -> Result<Guard, T
             .boxed(),
     };
     let provider = match &settings.otlp_endpoint {
-        Some(endpoint) => Some(collector::provider(service_name, endpoint, settings.trace_sample_ratio)?),
-        None => None,
+        Some(endpoint) => collector::provider(service_name, endpoint, settings.trace_sample_ratio)?,
+        None => collector::ids_only(),
     };
-    let traces = provider.as_ref().map(|provider| {
-        tracing_opentelemetry::layer().with_tracer(provider.tracer("carrel")).with_filter(EnvFilter::new(TRACED))
-    });
+    let traces =
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("carrel")).with_filter(EnvFilter::new(TRACED));
     tracing_subscriber::registry()
         .with(logs.with_filter(filter))
         .with(traces)
         .try_init()
         .map_err(TelemetryError::AlreadyInitialised)?;
-    Ok(Guard { provider })
+    Ok(Guard { provider: Some(provider) })
 }
 
 impl Guard {
