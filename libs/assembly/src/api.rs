@@ -19,6 +19,9 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// How long an entry of the audit trail may lie without a seal.
+const SEAL_EVERY: Duration = Duration::from_secs(5);
+
 /// Runs carrel-api until `stop` is cancelled.
 pub async fn run_api(settings: &Settings, stop: CancellationToken) -> Result<(), AssemblyError> {
     let parts = Parts::new(settings, "carrel-api")?;
@@ -81,6 +84,7 @@ pub(crate) async fn serve(
         },
         shutdown: stop.clone(),
     };
+    tokio::spawn(seal(app.operations.clone(), stop.clone()));
     let drain = settings.jobs.drain();
     tracing::info!(%address, "the API listens");
     let served = tokio::spawn(async move {
@@ -99,6 +103,22 @@ pub(crate) async fn serve(
         }
     });
     Ok((address, served))
+}
+
+/// Chains and seals the audit trail while the API runs: it holds the key. Several of them take turns.
+async fn seal(operations: Operations, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = operations.seal_all().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the audit trail could not be sealed; it is tried again"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SEAL_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Passes the database's announcements on to those who watch runs, for as long as somebody does.
