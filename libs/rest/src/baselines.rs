@@ -139,7 +139,8 @@ pub(crate) async fn members(
 ) -> Result<axum::Json<Page<MemberBody>>, Problem> {
     let listing = app.operations.baseline_members(&context, id, query.cursor.as_deref(), query.limit).await?;
     Ok(axum::Json(convert::page(listing, |(frozen, mark)| {
-        let erased = mark.map(|mark| ErasedBody { erasure_id: mark.erasure, at: mark.at, reason: mark.reason });
+        let erased =
+            mark.map(|mark| Box::new(ErasedBody { erasure_id: mark.erasure, at: mark.at, reason: mark.reason }));
         MemberBody { erased, ..member(frozen) }
     })))
 }

@@ -76,7 +76,7 @@ pub struct MemberBody {
     pub rendition_sha256: String,
     /// Why the document is gone, when it was erased; this line is all that is kept of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub erased: Option<ErasedBody>,
+    pub erased: Option<Box<ErasedBody>>,
 }
 
 /// What is said of a document that was erased.
