@@ -2,7 +2,7 @@
 
 import { type Client, formDataBodySerializer, type Options as Options2, type TDataShape, urlSearchParamsBodySerializer } from './client';
 import { client } from './client.gen';
-import type { AddDocumentData, AddDocumentErrors, AddDocumentResponses, AskData, AskErrors, AskResponses, CancelJobData, CancelJobErrors, CancelJobResponses, CompareBaselinesData, CompareBaselinesErrors, CompareBaselinesResponses, CompareRunsData, CompareRunsErrors, CompareRunsResponses, CreateBaselineData, CreateBaselineErrors, CreateBaselineResponses, CreateCollectionData, CreateCollectionErrors, CreateCollectionResponses, DeleteCollectionData, DeleteCollectionErrors, DeleteCollectionResponses, DeleteDocumentData, DeleteDocumentErrors, DeleteDocumentResponses, DiffVersionsData, DiffVersionsErrors, DiffVersionsResponses, GetAuthorizationServerData, GetAuthorizationServerErrors, GetAuthorizationServerResponses, GetBaselineData, GetBaselineErrors, GetBaselineResponses, GetBundleData, GetBundleErrors, GetBundleResponses, GetCollectionData, GetCollectionErrors, GetCollectionResponses, GetDocumentData, GetDocumentErrors, GetDocumentResponses, GetJobData, GetJobErrors, GetJobResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetLivenessData, GetLivenessErrors, GetLivenessResponses, GetOriginalData, GetOriginalErrors, GetOriginalResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetReportJsonData, GetReportJsonErrors, GetReportJsonResponses, GetReportMarkdownData, GetReportMarkdownErrors, GetReportMarkdownResponses, GetRunData, GetRunErrors, GetRunResponses, GetTextData, GetTextErrors, GetTextResponses, GetVersionData, GetVersionErrors, GetVersionResponses, IssueTokenData, IssueTokenErrors, IssueTokenResponses, ListBaselineDocumentsData, ListBaselineDocumentsErrors, ListBaselineDocumentsResponses, ListBaselinesData, ListBaselinesErrors, ListBaselinesResponses, ListCollectionsData, ListCollectionsErrors, ListCollectionsResponses, ListDocumentsData, ListDocumentsErrors, ListDocumentsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListRunsData, ListRunsErrors, ListRunsResponses, ListVersionsData, ListVersionsErrors, ListVersionsResponses, ReproduceRunData, ReproduceRunErrors, ReproduceRunResponses, RestoreVersionData, RestoreVersionErrors, RestoreVersionResponses, RetryDeadJobsData, RetryDeadJobsErrors, RetryDeadJobsResponses, RetryJobData, RetryJobErrors, RetryJobResponses, SearchData, SearchErrors, SearchResponses, VerifyRunData, VerifyRunErrors, VerifyRunResponses, WatchRunData, WatchRunErrors, WatchRunResponse, WatchRunResponses } from './types.gen';
+import type { AddDocumentData, AddDocumentErrors, AddDocumentResponses, AskData, AskErrors, AskResponses, CancelJobData, CancelJobErrors, CancelJobResponses, CompareBaselinesData, CompareBaselinesErrors, CompareBaselinesResponses, CompareRunsData, CompareRunsErrors, CompareRunsResponses, CreateBaselineData, CreateBaselineErrors, CreateBaselineResponses, CreateCollectionData, CreateCollectionErrors, CreateCollectionResponses, DeleteCollectionData, DeleteCollectionErrors, DeleteCollectionResponses, DeleteDocumentData, DeleteDocumentErrors, DeleteDocumentResponses, DiffVersionsData, DiffVersionsErrors, DiffVersionsResponses, EraseDocumentData, EraseDocumentErrors, EraseDocumentResponses, GetAuthorizationServerData, GetAuthorizationServerErrors, GetAuthorizationServerResponses, GetBaselineData, GetBaselineErrors, GetBaselineResponses, GetBundleData, GetBundleErrors, GetBundleResponses, GetCollectionData, GetCollectionErrors, GetCollectionResponses, GetDocumentData, GetDocumentErrors, GetDocumentResponses, GetErasureData, GetErasureErrors, GetErasureResponses, GetJobData, GetJobErrors, GetJobResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetLabelData, GetLabelErrors, GetLabelResponses, GetLivenessData, GetLivenessErrors, GetLivenessResponses, GetOriginalData, GetOriginalErrors, GetOriginalResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetReceiptData, GetReceiptErrors, GetReceiptResponses, GetReportJsonData, GetReportJsonErrors, GetReportJsonResponses, GetReportMarkdownData, GetReportMarkdownErrors, GetReportMarkdownResponses, GetRunData, GetRunErrors, GetRunResponses, GetTextData, GetTextErrors, GetTextResponses, GetVersionData, GetVersionErrors, GetVersionResponses, IssueTokenData, IssueTokenErrors, IssueTokenResponses, ListAuditData, ListAuditErrors, ListAuditResponses, ListBaselineDocumentsData, ListBaselineDocumentsErrors, ListBaselineDocumentsResponses, ListBaselinesData, ListBaselinesErrors, ListBaselinesResponses, ListCollectionsData, ListCollectionsErrors, ListCollectionsResponses, ListCustodyData, ListCustodyErrors, ListCustodyResponses, ListDocumentsData, ListDocumentsErrors, ListDocumentsResponses, ListHoldsData, ListHoldsErrors, ListHoldsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListRunsData, ListRunsErrors, ListRunsResponses, ListVersionsData, ListVersionsErrors, ListVersionsResponses, PlaceHoldData, PlaceHoldErrors, PlaceHoldResponses, ReleaseHoldData, ReleaseHoldErrors, ReleaseHoldResponses, ReproduceRunData, ReproduceRunErrors, ReproduceRunResponses, RestoreVersionData, RestoreVersionErrors, RestoreVersionResponses, RetryDeadJobsData, RetryDeadJobsErrors, RetryDeadJobsResponses, RetryJobData, RetryJobErrors, RetryJobResponses, ScanLabelData, ScanLabelErrors, ScanLabelResponses, SearchData, SearchErrors, SearchResponses, VerifyRunData, VerifyRunErrors, VerifyRunResponses, WatchRunData, WatchRunErrors, WatchRunResponse, WatchRunResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -31,6 +31,17 @@ export const getJwks = <ThrowOnError extends boolean = false>(options?: Options<
  * The metadata of RFC 8414: addresses, grants and scopes.
  */
 export const getAuthorizationServer = <ThrowOnError extends boolean = false>(options?: Options<GetAuthorizationServerData, ThrowOnError>) => (options?.client ?? client).get<GetAuthorizationServerResponses, GetAuthorizationServerErrors, ThrowOnError>({ url: '/.well-known/oauth-authorization-server', ...options });
+
+/**
+ * Read the audit trail, newest entries first.
+ *
+ * Every change and every access to an original, with its place in the chain. `carrel admin audit verify` checks the chain.
+ */
+export const listAudit = <ThrowOnError extends boolean = false>(options?: Options<ListAuditData, ThrowOnError>) => (options?.client ?? client).get<ListAuditResponses, ListAuditErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/audit',
+    ...options
+});
 
 /**
  * List baselines, oldest first.
@@ -84,7 +95,8 @@ export const compareBaselines = <ThrowOnError extends boolean = false>(options: 
 /**
  * List the documents of a baseline, by id.
  *
- * Each in the version that was frozen, with its digests. They stay listed when a document is deleted later.
+ * Each in the version that was frozen, with its digests. They stay listed when a document is deleted later;
+ * one that was erased says when and why.
  */
 export const listBaselineDocuments = <ThrowOnError extends boolean = false>(options: Options<ListBaselineDocumentsData, ThrowOnError>) => (options.client ?? client).get<ListBaselineDocumentsResponses, ListBaselineDocumentsErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -170,6 +182,21 @@ export const addDocument = <ThrowOnError extends boolean = false>(options: Optio
 });
 
 /**
+ * Record what a scanned label says.
+ *
+ * Whoever handles the paper scans its label and says what happens to it, where, and what else is to be said.
+ */
+export const scanLabel = <ThrowOnError extends boolean = false>(options: Options<ScanLabelData, ThrowOnError>) => (options.client ?? client).post<ScanLabelResponses, ScanLabelErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/custody/scan',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
  * Delete a document with all its versions.
  *
  * It stops answering at once. Its originals are removed by jobs, unless another document holds the same bytes. Reports
@@ -193,6 +220,45 @@ export const getDocument = <ThrowOnError extends boolean = false>(options: Optio
 });
 
 /**
+ * List what happened to a document's paper, oldest first.
+ *
+ * Every scan of its label. What happened to its files stands in the audit trail.
+ */
+export const listCustody = <ThrowOnError extends boolean = false>(options: Options<ListCustodyData, ThrowOnError>) => (options.client ?? client).get<ListCustodyResponses, ListCustodyErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/documents/{id}/custody',
+    ...options
+});
+
+/**
+ * Erase a document for good, with all its versions and all that was found inside of it.
+ *
+ * A job clears every place that holds something of it and proves it by a signed receipt. Nothing can be brought back. A
+ * document that is being erased, or was, answers the erasure there is.
+ */
+export const eraseDocument = <ThrowOnError extends boolean = false>(options: Options<EraseDocumentData, ThrowOnError>) => (options.client ?? client).post<EraseDocumentResponses, EraseDocumentErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/documents/{id}/erase',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Get a document's label to print (SVG, 62 by 29 millimetres).
+ *
+ * A QR code with the title, the newest version's number and the beginning of its SHA-256. The code says which document it
+ * belongs to, and cannot be made for another one. Every access is audited.
+ */
+export const getLabel = <ThrowOnError extends boolean = false>(options: Options<GetLabelData, ThrowOnError>) => (options.client ?? client).get<GetLabelResponses, GetLabelErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/documents/{id}/label.svg',
+    ...options
+});
+
+/**
  * List the versions of a document, newest first.
  *
  * Versions never change. Continue with `before`, the smallest number seen.
@@ -201,6 +267,70 @@ export const listVersions = <ThrowOnError extends boolean = false>(options: Opti
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/documents/{id}/versions',
     ...options
+});
+
+/**
+ * See an erasure.
+ *
+ * How far it is, and which documents it takes. It stays when everything else of the document is gone.
+ */
+export const getErasure = <ThrowOnError extends boolean = false>(options: Options<GetErasureData, ThrowOnError>) => (options.client ?? client).get<GetErasureResponses, GetErasureErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/erasures/{id}',
+    ...options
+});
+
+/**
+ * Get the signed receipt of an erasure.
+ *
+ * A compact JWS (RFC 7515) whose payload lists every place that was cleared, what was looked for afterwards, and what
+ * stays on purpose. `carrel receipt verify` checks it without a server.
+ */
+export const getReceipt = <ThrowOnError extends boolean = false>(options: Options<GetReceiptData, ThrowOnError>) => (options.client ?? client).get<GetReceiptResponses, GetReceiptErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/erasures/{id}/receipt',
+    ...options
+});
+
+/**
+ * List legal holds, oldest first.
+ *
+ * Those that stand and those that were released, with who placed and released them and why.
+ */
+export const listHolds = <ThrowOnError extends boolean = false>(options?: Options<ListHoldsData, ThrowOnError>) => (options?.client ?? client).get<ListHoldsResponses, ListHoldsErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/holds',
+    ...options
+});
+
+/**
+ * Place a legal hold on a document or a collection.
+ *
+ * While it stands, neither it nor what it covers can be deleted or erased, by whomever. New versions may still come.
+ */
+export const placeHold = <ThrowOnError extends boolean = false>(options: Options<PlaceHoldData, ThrowOnError>) => (options.client ?? client).post<PlaceHoldResponses, PlaceHoldErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/holds',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Release a legal hold.
+ *
+ * It stays listed with who released it and why. One that was released before stays as it was.
+ */
+export const releaseHold = <ThrowOnError extends boolean = false>(options: Options<ReleaseHoldData, ThrowOnError>) => (options.client ?? client).post<ReleaseHoldResponses, ReleaseHoldErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/holds/{id}/release',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
 });
 
 /**

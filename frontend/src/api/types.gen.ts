@@ -5,6 +5,25 @@ export type ClientOptions = {
 };
 
 /**
+ * Who did something.
+ */
+export type ActorBody = {
+    /**
+     * Its id.
+     */
+    id: string;
+    kind: 'client';
+} | {
+    /**
+     * Its id.
+     */
+    id: string;
+    kind: 'job';
+} | {
+    kind: 'operator';
+};
+
+/**
  * One attempt of a job.
  */
 export type AttemptBody = {
@@ -29,6 +48,54 @@ export type AttemptBody = {
      */
     outcome: string;
     error?: FailureBody | null;
+};
+
+/**
+ * An entry of the audit trail.
+ */
+export type AuditEntryBody = {
+    /**
+     * Its number.
+     */
+    seq: number;
+    /**
+     * When.
+     */
+    at: string;
+    /**
+     * Who.
+     */
+    actor: ActorBody;
+    /**
+     * What: the operation's name.
+     */
+    action: string;
+    /**
+     * To what.
+     */
+    subject?: string | null;
+    /**
+     * In which request, or execution of a job.
+     */
+    request_id: string;
+    /**
+     * With which particulars.
+     */
+    details: {
+        [key: string]: unknown;
+    };
+    /**
+     * Its place in the chain; absent until it is sealed, which takes seconds.
+     */
+    position?: number | null;
+    /**
+     * The signed seal that covers it.
+     */
+    seal?: number | null;
+    /**
+     * SHA-256 of its place, its predecessor and itself.
+     */
+    digest?: string | null;
 };
 
 /**
@@ -195,6 +262,45 @@ export type CollectionBody = {
 };
 
 /**
+ * A custody event.
+ */
+export type CustodyEventBody = {
+    /**
+     * Its id.
+     */
+    id: string;
+    /**
+     * Whose label was scanned.
+     */
+    document_id: string;
+    /**
+     * What happened.
+     */
+    event: CustodyKindBody;
+    /**
+     * Where.
+     */
+    place?: string | null;
+    /**
+     * What else is to be said.
+     */
+    note?: string | null;
+    /**
+     * When.
+     */
+    at: string;
+    /**
+     * Who scanned.
+     */
+    by: ActorBody;
+};
+
+/**
+ * What happened to the paper.
+ */
+export type CustodyKindBody = 'received' | 'stored' | 'moved' | 'handed_over' | 'returned' | 'inspected' | 'copied' | 'disposed';
+
+/**
  * What differs between two versions, word by word.
  */
 export type DiffBody = {
@@ -288,6 +394,66 @@ export type DocumentBody = {
      * The newest version.
      */
     latest: VersionBody;
+};
+
+/**
+ * What is said of a document that was erased.
+ */
+export type ErasedBody = {
+    /**
+     * The erasure.
+     */
+    erasure_id: string;
+    /**
+     * When it was asked for.
+     */
+    at: string;
+    /**
+     * Why.
+     */
+    reason: string;
+};
+
+/**
+ * An erasure.
+ */
+export type ErasureBody = {
+    /**
+     * Its id.
+     */
+    id: string;
+    /**
+     * The document that was named.
+     */
+    document_id: string;
+    /**
+     * Every document that goes: the named one and those found inside of it.
+     */
+    documents: Array<string>;
+    /**
+     * Why.
+     */
+    reason: string;
+    /**
+     * `requested`, `clearing` or `completed`.
+     */
+    state: string;
+    /**
+     * The job that does it.
+     */
+    job_id: string;
+    /**
+     * When it was asked for.
+     */
+    requested_at: string;
+    /**
+     * By whom.
+     */
+    requested_by: ActorBody;
+    /**
+     * When it was completed; then `/receipt` has the proof.
+     */
+    completed_at?: string | null;
 };
 
 /**
@@ -404,6 +570,45 @@ export type HitBody = {
      * Why it stands where it stands.
      */
     scores: ScoresBody;
+};
+
+/**
+ * A legal hold.
+ */
+export type HoldBody = {
+    /**
+     * Its id.
+     */
+    id: string;
+    /**
+     * The document that it holds.
+     */
+    document_id?: string | null;
+    /**
+     * The collection that it holds.
+     */
+    collection_id?: string | null;
+    /**
+     * Why.
+     */
+    reason: string;
+    /**
+     * Since when.
+     */
+    placed_at: string;
+    /**
+     * By whom.
+     */
+    placed_by: ActorBody;
+    /**
+     * When it ended; absent while it stands.
+     */
+    released_at?: string | null;
+    released_by?: ActorBody | null;
+    /**
+     * Why it was released.
+     */
+    release_reason?: string | null;
 };
 
 /**
@@ -542,6 +747,7 @@ export type MemberBody = {
      * SHA-256 of the text that citations point into.
      */
     rendition_sha256: string;
+    erased?: ErasedBody | null;
 };
 
 /**
@@ -583,6 +789,81 @@ export type NewCollectionBody = {
      * Up to 2,000 characters.
      */
     description?: string;
+};
+
+/**
+ * A legal hold to place: on a document or on a collection.
+ */
+export type NewHoldBody = {
+    /**
+     * The document.
+     */
+    document_id?: string | null;
+    /**
+     * Or the collection, with all that is in it or comes into it.
+     */
+    collection_id?: string | null;
+    /**
+     * Why; 1 to 2,000 characters.
+     */
+    reason: string;
+};
+
+/**
+ * A page of a list.
+ */
+export type PageAuditEntryBody = {
+    /**
+     * The rows of this page.
+     */
+    items: Array<{
+        /**
+         * Its number.
+         */
+        seq: number;
+        /**
+         * When.
+         */
+        at: string;
+        /**
+         * Who.
+         */
+        actor: ActorBody;
+        /**
+         * What: the operation's name.
+         */
+        action: string;
+        /**
+         * To what.
+         */
+        subject?: string | null;
+        /**
+         * In which request, or execution of a job.
+         */
+        request_id: string;
+        /**
+         * With which particulars.
+         */
+        details: {
+            [key: string]: unknown;
+        };
+        /**
+         * Its place in the chain; absent until it is sealed, which takes seconds.
+         */
+        position?: number | null;
+        /**
+         * The signed seal that covers it.
+         */
+        seal?: number | null;
+        /**
+         * SHA-256 of its place, its predecessor and itself.
+         */
+        digest?: string | null;
+    }>;
+    /**
+     * Send it as `cursor` for the next page; absent on the last page.
+     */
+    next_cursor?: string | null;
 };
 
 /**
@@ -702,6 +983,49 @@ export type PageCollectionBody = {
 /**
  * A page of a list.
  */
+export type PageCustodyEventBody = {
+    /**
+     * The rows of this page.
+     */
+    items: Array<{
+        /**
+         * Its id.
+         */
+        id: string;
+        /**
+         * Whose label was scanned.
+         */
+        document_id: string;
+        /**
+         * What happened.
+         */
+        event: CustodyKindBody;
+        /**
+         * Where.
+         */
+        place?: string | null;
+        /**
+         * What else is to be said.
+         */
+        note?: string | null;
+        /**
+         * When.
+         */
+        at: string;
+        /**
+         * Who scanned.
+         */
+        by: ActorBody;
+    }>;
+    /**
+     * Send it as `cursor` for the next page; absent on the last page.
+     */
+    next_cursor?: string | null;
+};
+
+/**
+ * A page of a list.
+ */
 export type PageDocumentBody = {
     /**
      * The rows of this page.
@@ -749,6 +1073,54 @@ export type PageDocumentBody = {
          * The newest version.
          */
         latest: VersionBody;
+    }>;
+    /**
+     * Send it as `cursor` for the next page; absent on the last page.
+     */
+    next_cursor?: string | null;
+};
+
+/**
+ * A page of a list.
+ */
+export type PageHoldBody = {
+    /**
+     * The rows of this page.
+     */
+    items: Array<{
+        /**
+         * Its id.
+         */
+        id: string;
+        /**
+         * The document that it holds.
+         */
+        document_id?: string | null;
+        /**
+         * The collection that it holds.
+         */
+        collection_id?: string | null;
+        /**
+         * Why.
+         */
+        reason: string;
+        /**
+         * Since when.
+         */
+        placed_at: string;
+        /**
+         * By whom.
+         */
+        placed_by: ActorBody;
+        /**
+         * When it ended; absent while it stands.
+         */
+        released_at?: string | null;
+        released_by?: ActorBody | null;
+        /**
+         * Why it was released.
+         */
+        release_reason?: string | null;
     }>;
     /**
      * Send it as `cursor` for the next page; absent on the last page.
@@ -891,6 +1263,7 @@ export type PageMemberBody = {
          * SHA-256 of the text that citations point into.
          */
         rendition_sha256: string;
+        erased?: ErasedBody | null;
     }>;
     /**
      * Send it as `cursor` for the next page; absent on the last page.
@@ -1059,6 +1432,16 @@ export type QuestionBody = {
 };
 
 /**
+ * Why something is done.
+ */
+export type ReasonBody = {
+    /**
+     * 1 to 2,000 characters.
+     */
+    reason: string;
+};
+
+/**
  * A dead letter and the job that now stands for it.
  */
 export type RetriedBody = {
@@ -1209,6 +1592,46 @@ export type RunPageBody = RunBody & {
      * The report in Markdown, when it stands.
      */
     report?: string | null;
+};
+
+/**
+ * A scanned label.
+ */
+export type ScanBody = {
+    /**
+     * What the label's code says.
+     */
+    code: string;
+    /**
+     * What happened.
+     */
+    event: CustodyKindBody;
+    /**
+     * Where, up to 200 characters.
+     */
+    place?: string | null;
+    /**
+     * What else is to be said, up to 2,000 characters.
+     */
+    note?: string | null;
+};
+
+/**
+ * A scan that was recorded, with what the label belongs to.
+ */
+export type ScannedBody = {
+    /**
+     * What was recorded.
+     */
+    event: CustodyEventBody;
+    /**
+     * Name of the document.
+     */
+    document_name: string;
+    /**
+     * SHA-256 of its newest version, to compare with the label.
+     */
+    sha256: string;
 };
 
 /**
@@ -1653,6 +2076,84 @@ export type GetAuthorizationServerResponses = {
 };
 
 export type GetAuthorizationServerResponse = GetAuthorizationServerResponses[keyof GetAuthorizationServerResponses];
+
+export type ListAuditData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only entries about this: a document, a version, a collection, a run, a job, a hold.
+         */
+        subject?: string;
+        /**
+         * Only entries of this client or job.
+         */
+        actor?: string;
+        /**
+         * Only entries of this operation, for example `get_original`.
+         */
+        action?: string;
+        /**
+         * Only entries from this time on.
+         */
+        from?: string;
+        /**
+         * Only entries before this time.
+         */
+        before?: string;
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Rows of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/audit';
+};
+
+export type ListAuditErrors = {
+    /**
+     * `invalid_parameter`; `foreign_cursor`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListAuditError = ListAuditErrors[keyof ListAuditErrors];
+
+export type ListAuditResponses = {
+    /**
+     * A page.
+     */
+    200: PageAuditEntryBody;
+};
+
+export type ListAuditResponse = ListAuditResponses[keyof ListAuditResponses];
 
 export type ListBaselinesData = {
     body?: never;
@@ -2138,7 +2639,7 @@ export type DeleteCollectionErrors = {
      */
     404: ProblemBody;
     /**
-     * `conflict`
+     * `legal_hold`; `conflict`
      */
     409: ProblemBody;
     /**
@@ -2335,7 +2836,7 @@ export type AddDocumentErrors = {
      */
     404: ProblemBody;
     /**
-     * `conflict`; `idempotency_in_progress`
+     * `being_erased`; `conflict`; `idempotency_in_progress`
      */
     409: ProblemBody;
     /**
@@ -2379,6 +2880,77 @@ export type AddDocumentResponses = {
 
 export type AddDocumentResponse = AddDocumentResponses[keyof AddDocumentResponses];
 
+export type ScanLabelData = {
+    body: ScanBody;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/custody/scan';
+};
+
+export type ScanLabelErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`: the label is genuine, its document is gone
+     */
+    404: ProblemBody;
+    /**
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `label_unreadable`, `label_forged` or `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ScanLabelError = ScanLabelErrors[keyof ScanLabelErrors];
+
+export type ScanLabelResponses = {
+    /**
+     * Recorded.
+     */
+    201: ScannedBody;
+};
+
+export type ScanLabelResponse = ScanLabelResponses[keyof ScanLabelResponses];
+
 export type DeleteDocumentData = {
     body?: never;
     path: {
@@ -2409,7 +2981,7 @@ export type DeleteDocumentErrors = {
      */
     404: ProblemBody;
     /**
-     * `conflict`
+     * `legal_hold` or `being_erased`; `conflict`
      */
     409: ProblemBody;
     /**
@@ -2491,6 +3063,203 @@ export type GetDocumentResponses = {
 
 export type GetDocumentResponse = GetDocumentResponses[keyof GetDocumentResponses];
 
+export type ListCustodyData = {
+    body?: never;
+    path: {
+        /**
+         * The document.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Rows of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/documents/{id}/custody';
+};
+
+export type ListCustodyErrors = {
+    /**
+     * `invalid_parameter`; `foreign_cursor`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListCustodyError = ListCustodyErrors[keyof ListCustodyErrors];
+
+export type ListCustodyResponses = {
+    /**
+     * A page.
+     */
+    200: PageCustodyEventBody;
+};
+
+export type ListCustodyResponse = ListCustodyResponses[keyof ListCustodyResponses];
+
+export type EraseDocumentData = {
+    body: ReasonBody;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path: {
+        /**
+         * The document.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/documents/{id}/erase';
+};
+
+export type EraseDocumentErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `legal_hold`; `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type EraseDocumentError = EraseDocumentErrors[keyof EraseDocumentErrors];
+
+export type EraseDocumentResponses = {
+    /**
+     * The job erases it.
+     */
+    202: ErasureBody;
+};
+
+export type EraseDocumentResponse = EraseDocumentResponses[keyof EraseDocumentResponses];
+
+export type GetLabelData = {
+    body?: never;
+    path: {
+        /**
+         * The document.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/documents/{id}/label.svg';
+};
+
+export type GetLabelErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetLabelError = GetLabelErrors[keyof GetLabelErrors];
+
+export type GetLabelResponses = {
+    /**
+     * The label.
+     */
+    200: Blob | File;
+};
+
+export type GetLabelResponse = GetLabelResponses[keyof GetLabelResponses];
+
 export type ListVersionsData = {
     body?: never;
     path: {
@@ -2557,6 +3326,327 @@ export type ListVersionsResponses = {
 };
 
 export type ListVersionsResponse = ListVersionsResponses[keyof ListVersionsResponses];
+
+export type GetErasureData = {
+    body?: never;
+    path: {
+        /**
+         * The erasure.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/erasures/{id}';
+};
+
+export type GetErasureErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetErasureError = GetErasureErrors[keyof GetErasureErrors];
+
+export type GetErasureResponses = {
+    /**
+     * The erasure.
+     */
+    200: ErasureBody;
+};
+
+export type GetErasureResponse = GetErasureResponses[keyof GetErasureResponses];
+
+export type GetReceiptData = {
+    body?: never;
+    path: {
+        /**
+         * The erasure.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/erasures/{id}/receipt';
+};
+
+export type GetReceiptErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found` or `not_ready_yet`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetReceiptError = GetReceiptErrors[keyof GetReceiptErrors];
+
+export type GetReceiptResponses = {
+    /**
+     * The receipt.
+     */
+    200: string;
+};
+
+export type GetReceiptResponse = GetReceiptResponses[keyof GetReceiptResponses];
+
+export type ListHoldsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only holds of this document or collection.
+         */
+        subject?: string;
+        /**
+         * Only holds that stand.
+         */
+        standing?: boolean;
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Rows of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/holds';
+};
+
+export type ListHoldsErrors = {
+    /**
+     * `invalid_parameter`; `foreign_cursor`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListHoldsError = ListHoldsErrors[keyof ListHoldsErrors];
+
+export type ListHoldsResponses = {
+    /**
+     * A page.
+     */
+    200: PageHoldBody;
+};
+
+export type ListHoldsResponse = ListHoldsResponses[keyof ListHoldsResponses];
+
+export type PlaceHoldData = {
+    body: NewHoldBody;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/holds';
+};
+
+export type PlaceHoldErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`: the document or the collection
+     */
+    404: ProblemBody;
+    /**
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type PlaceHoldError = PlaceHoldErrors[keyof PlaceHoldErrors];
+
+export type PlaceHoldResponses = {
+    /**
+     * It stands.
+     */
+    201: HoldBody;
+};
+
+export type PlaceHoldResponse = PlaceHoldResponses[keyof PlaceHoldResponses];
+
+export type ReleaseHoldData = {
+    body: ReasonBody;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path: {
+        /**
+         * The hold.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/holds/{id}/release';
+};
+
+export type ReleaseHoldErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ReleaseHoldError = ReleaseHoldErrors[keyof ReleaseHoldErrors];
+
+export type ReleaseHoldResponses = {
+    /**
+     * It is released.
+     */
+    200: HoldBody;
+};
+
+export type ReleaseHoldResponse = ReleaseHoldResponses[keyof ReleaseHoldResponses];
 
 export type ListJobsData = {
     body?: never;

@@ -23,6 +23,9 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// How long an entry of the audit trail may lie without a seal.
+const SEAL_EVERY: Duration = Duration::from_secs(5);
+
 /// Runs carrel-api until `stop` is cancelled.
 pub async fn run_api(settings: &Settings, stop: CancellationToken) -> Result<(), AssemblyError> {
     let parts = Parts::new(settings, "carrel-api")?;
@@ -90,6 +93,7 @@ pub(crate) async fn serve(
         },
         shutdown: stop.clone(),
     };
+    tokio::spawn(seal(app.operations.clone(), stop.clone()));
     let (drain, linger) = (settings.jobs.drain(), settings.server.linger());
     tracing::info!(%address, version = build::text(), "the API listens");
     let served = tokio::spawn(async move {
@@ -127,6 +131,22 @@ pub(crate) fn close_when_stopping(router: Router, stop: CancellationToken) -> Ro
             response
         }
     }))
+}
+
+/// Chains and seals the audit trail while the API runs: it holds the key. Several of them take turns.
+async fn seal(operations: Operations, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = operations.seal_all().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the audit trail could not be sealed; it is tried again"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SEAL_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Passes the database's announcements on to those who watch runs, for as long as somebody does.

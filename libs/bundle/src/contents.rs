@@ -1,7 +1,9 @@
 //! What a bundle holds, and how it is written.
 
 use crate::archive::{self, Entry};
+use crate::proof::{self, ENTRIES, ProvedEntry, SEALS};
 use crate::{BundleError, SigningKey};
+use carrel_domain::audit::Seal;
 use carrel_domain::baseline::{Member, manifest as member_lines};
 use carrel_domain::digest::Digest;
 use carrel_domain::{BaselineId, RunId, Span, VersionId};
@@ -39,6 +41,10 @@ pub struct Contents {
     pub texts: Vec<VersionText>,
     /// Every quote.
     pub quotes: Vec<QuoteLine>,
+    /// What the audit trail says of the cited versions, with its proof.
+    pub audit: Vec<ProvedEntry>,
+    /// The seals that prove it, and the newest one.
+    pub seals: Vec<Seal>,
 }
 
 /// A baseline in a manifest.
@@ -147,6 +153,11 @@ pub fn write(contents: &Contents, key: &SigningKey) -> Result<Vec<u8>, BundleErr
             bytes: member_lines(&contents.versions).map_err(json("the list of versions"))?,
         },
     ];
+    if !contents.seals.is_empty() {
+        let bytes = proof::lines(&contents.audit, "an audit entry")?;
+        files.push(Entry { path: ENTRIES.to_owned(), bytes });
+        files.push(Entry { path: SEALS.to_owned(), bytes: proof::lines(&contents.seals, "a seal")? });
+    }
     for text in &contents.texts {
         files.push(Entry { path: text_path(text.version), bytes: text.text.clone().into_bytes() });
     }

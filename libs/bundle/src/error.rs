@@ -22,6 +22,9 @@ pub enum BundleError {
         /// What was expected there.
         problem: String,
     },
+    /// A receipt that is none, or was changed.
+    #[error("the receipt does not hold: {0}")]
+    Receipt(String),
     /// A key that is no Ed25519 key.
     #[error("the key is not an Ed25519 key: {0}")]
     Key(String),

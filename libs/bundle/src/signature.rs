@@ -28,6 +28,16 @@ struct Header {
     jwk: Jwk,
 }
 
+/// The header of a signature that carries its payload.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompactHeader {
+    alg: String,
+    jwk: Jwk,
+    kid: String,
+    typ: String,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Jwk {
@@ -41,6 +51,22 @@ impl Jwk {
     fn thumbprint(&self) -> String {
         let text = format!(r#"{{"crv":"{}","kty":"{}","x":"{}"}}"#, self.crv, self.kty, self.x);
         URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+    }
+
+    /// Checks that this key is called `kid` and made the signature.
+    fn verify(&self, kid: &str, signature: &str, input: &[u8]) -> Result<(), String> {
+        if self.crv != "Ed25519" || self.kty != "OKP" {
+            return Err("its header asks for another algorithm".to_owned());
+        }
+        if kid != self.thumbprint() {
+            return Err("its key does not have the name it gives".to_owned());
+        }
+        let key = URL_SAFE_NO_PAD.decode(&self.x).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let key = key.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or("its key is no Ed25519 key")?;
+        let bytes = URL_SAFE_NO_PAD.decode(signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+        let signature = Signature::from_bytes(&bytes.ok_or("its last part is not 64 bytes in base64url")?);
+        key.verify_strict(input, &signature).map_err(|_| "it does not fit what it signs")?;
+        Ok(())
     }
 }
 
@@ -89,6 +115,33 @@ impl SigningKey {
     }
 }
 
+impl SigningKey {
+    /// A compact JWS with its payload.
+    pub(crate) fn sign_compact(&self, payload: &[u8], typ: &str) -> Result<String, BundleError> {
+        let jwk = self.jwk();
+        let header = CompactHeader { alg: "EdDSA".to_owned(), kid: jwk.thumbprint(), jwk, typ: typ.to_owned() };
+        let header =
+            serde_json::to_vec(&header).map_err(|source| BundleError::Json { what: "the signature", source })?;
+        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+        let signature = self.0.sign(input.as_bytes());
+        Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes())))
+    }
+}
+
+/// Checks a compact JWS; answers its payload and the thumbprint of the key that made it.
+pub(crate) fn check_compact(jws: &str) -> Result<(Vec<u8>, String), String> {
+    let (input, signature) = jws.rsplit_once('.').ok_or("it is no compact JWS")?;
+    let (header, payload) = input.split_once('.').ok_or("it is no compact JWS")?;
+    let decoded = URL_SAFE_NO_PAD.decode(header).map_err(|_| "its header is not base64url")?;
+    let read: CompactHeader = serde_json::from_slice(&decoded).map_err(|error| format!("its header: {error}"))?;
+    if read.alg != "EdDSA" {
+        return Err("its header asks for another algorithm".to_owned());
+    }
+    read.jwk.verify(&read.kid, signature, input.as_bytes())?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| "its payload is not base64url")?;
+    Ok((payload, read.kid))
+}
+
 fn signed(header: &str, payload: &[u8]) -> Vec<u8> {
     let mut input = Vec::with_capacity(header.len() + 1 + payload.len());
     input.extend(header.as_bytes());
@@ -102,18 +155,10 @@ pub(crate) fn check(jws: &str, payload: &[u8]) -> Result<String, String> {
     let (header, signature) = jws.split_once("..").ok_or("it is no detached JWS")?;
     let decoded = URL_SAFE_NO_PAD.decode(header).map_err(|_| "its header is not base64url")?;
     let read: Header = serde_json::from_slice(&decoded).map_err(|error| format!("its header: {error}"))?;
-    let known = read.alg == "EdDSA" && !read.b64 && read.crit == ["b64"];
-    if !known || read.jwk.crv != "Ed25519" || read.jwk.kty != "OKP" {
+    if read.alg != "EdDSA" || read.b64 || read.crit != ["b64"] {
         return Err("its header asks for another algorithm".to_owned());
     }
-    if read.kid != read.jwk.thumbprint() {
-        return Err("its key does not have the name it gives".to_owned());
-    }
-    let key = URL_SAFE_NO_PAD.decode(&read.jwk.x).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let key = key.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or("its key is no Ed25519 key")?;
-    let bytes = URL_SAFE_NO_PAD.decode(signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-    let signature = Signature::from_bytes(&bytes.ok_or("its last part is not 64 bytes in base64url")?);
-    key.verify_strict(&signed(header, payload), &signature).map_err(|_| "it does not fit the manifest")?;
+    read.jwk.verify(&read.kid, signature, &signed(header, payload))?;
     Ok(read.kid)
 }
 

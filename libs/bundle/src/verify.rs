@@ -4,10 +4,12 @@ use crate::archive::{self, Entry};
 use crate::contents::{
     BLOCK, FORMAT, FileEntry, MANIFEST, Manifest, QUOTES, QuoteLine, SIGNATURE, VERSIONS, sha256, text_path,
 };
+use crate::proof::{self, ENTRIES, ProvedEntry, SEALS};
 use crate::{BundleError, signature};
+use carrel_domain::audit::Seal;
 use carrel_domain::baseline::Member;
 use carrel_domain::{Span, VersionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Faults that one check lists at most.
 const FAULTS: usize = 1_000;
@@ -24,6 +26,10 @@ pub struct Checked {
     pub quotes: usize,
     /// Versions listed.
     pub versions: usize,
+    /// Audit entries that a signed seal covers.
+    pub proved: usize,
+    /// Keys that signed these seals.
+    pub sealed_by: BTreeSet<String>,
     /// What does not agree.
     pub faults: Vec<Fault>,
 }
@@ -38,7 +44,7 @@ pub struct Fault {
 }
 
 /// Checks every byte of a bundle: its form, the signature over the manifest, the digest of each file, the baseline's
-/// digest, the digest of each text, and every quote against its text.
+/// digest, the digest of each text, every quote against its text, and every audit entry against its seal.
 ///
 /// # Errors
 /// [`BundleError::Malformed`] when the bytes cannot be read as a bundle at all.
@@ -82,12 +88,18 @@ pub fn verify(bytes: &[u8]) -> Result<Checked, BundleError> {
         }
     }
     check_texts(&found, &versions, &mut report);
+    let (mut proved, mut sealed_by) = (0, BTreeSet::new());
+    if found.contains_key(ENTRIES) || found.contains_key(SEALS) {
+        let entries = lines::<ProvedEntry>(&found, ENTRIES, &mut report);
+        let seals = lines::<Seal>(&found, SEALS, &mut report);
+        (proved, sealed_by) = proof::check(&entries, &seals, &mut report);
+    }
     let held = check_quotes(&found, &versions, &quotes, &mut report);
     if let (Some(at), true) = (archive.differs_at, faults.is_empty()) {
         // The files are sound; what differs is a header or the directory of the archive itself.
         faults.push(Fault { path: "(archive)".to_owned(), problem: format!("byte {at} was changed") });
     }
-    Ok(Checked { manifest, signed_by, quotes: held, versions: versions.len(), faults })
+    Ok(Checked { manifest, signed_by, quotes: held, versions: versions.len(), proved, sealed_by, faults })
 }
 
 fn malformed(problem: &str) -> BundleError {

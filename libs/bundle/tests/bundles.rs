@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use carrel_bundle::{BaselineSummary, Contents, QuoteLine, SigningKey, VersionText, verify, write};
+use carrel_bundle::chain::seal;
+use carrel_bundle::{BaselineSummary, Contents, QuoteLine, SigningKey, VersionText, prove, verify, write};
+use carrel_domain::audit::Entry;
 use carrel_domain::baseline::{Member, manifest};
 use carrel_domain::digest::Digest;
-use carrel_domain::{BaselineId, CollectionId, DocumentId, RunId, Span, VersionId};
+use carrel_domain::{BaselineId, CollectionId, DocumentId, RunId, Span, VersionId, WorkspaceId};
 use chrono::DateTime;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -32,7 +34,23 @@ fn member(no: u128, text: &str) -> Member {
     }
 }
 
+fn entry(seq: i64) -> Entry {
+    Entry {
+        workspace: WorkspaceId(Uuid::from_u128(7)),
+        seq,
+        transaction: 900,
+        at: seq * 1_000_000,
+        actor: "{}".to_owned(),
+        action: "get_original".to_owned(),
+        subject: Some(Uuid::from_u128(101)),
+        request: Uuid::from_u128(6),
+        details: "{}".to_owned(),
+    }
+}
+
 fn contents() -> Contents {
+    let entries: Vec<Entry> = (1..=3).map(entry).collect();
+    let (links, sealed) = seal(&key(), WorkspaceId(Uuid::from_u128(7)), None, &entries, DateTime::UNIX_EPOCH).unwrap();
     let versions = vec![member(1, TEXT), member(2, "another text")];
     let span = Span { start: 30, end: 43 };
     Contents {
@@ -53,6 +71,8 @@ fn contents() -> Contents {
             quote: span.slice(TEXT).unwrap().to_owned(),
         }],
         versions,
+        audit: prove(entries[1..].to_vec(), &links),
+        seals: vec![sealed],
     }
 }
 
@@ -66,7 +86,7 @@ fn a_bundle_is_sound_and_always_the_same() {
     assert_eq!(bytes, write(&contents(), &key()).unwrap());
     let checked = verify(&bytes).unwrap();
     assert_eq!(checked.faults, []);
-    assert_eq!((checked.quotes, checked.versions), (1, 2));
+    assert_eq!((checked.quotes, checked.versions, checked.proved), (1, 2, 2));
     assert_eq!(checked.signed_by, key().thumbprint());
 }
 
@@ -116,7 +136,13 @@ fn lies_that_are_signed_are_found_all_the_same() {
     wrong_baseline.versions.pop();
     let mut unlisted = contents();
     unlisted.quotes[0].version = VersionId(Uuid::from_u128(7));
+    let mut wrong_entry = contents();
+    wrong_entry.audit[0].entry.action = "get_label".to_owned();
+    let mut wrong_place = contents();
+    wrong_place.audit[1].position = i64::MIN;
     for (lie, path) in [
+        (wrong_entry, "audit/"),
+        (wrong_place, "audit/"),
         (wrong_quote, "quotes.jsonl"),
         (wrong_text, "texts/"),
         (wrong_baseline, "versions.jsonl"),

@@ -21,12 +21,12 @@ mod events;
 
 pub use events::RunEvents;
 
-use carrel_domain::{BaselineId, CollectionId, DocumentId, JobId, RunId, VersionId};
+use carrel_domain::{BaselineId, CollectionId, DocumentId, ErasureId, HoldId, JobId, RunId, VersionId};
 use carrel_wire::{
-    BaselineBody, ChangeBody, CollectionBody, DiffBody, DocumentBody, JobBody, JobPageBody, MemberBody,
-    NewBaselineBody, NewCollectionBody, Page, ProblemBody, QuestionBody, RetriesBody, RetryBody, RunBody,
-    RunComparisonBody, RunPageBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody,
-    VersionPageBody,
+    AuditEntryBody, BaselineBody, ChangeBody, CollectionBody, CustodyEventBody, DiffBody, DocumentBody, ErasureBody,
+    HoldBody, JobBody, JobPageBody, MemberBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page, ProblemBody,
+    QuestionBody, ReasonBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody, ScannedBody,
+    SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -373,6 +373,64 @@ impl Client {
     pub async fn restore(&self, id: VersionId) -> Result<UploadBody, ClientError> {
         let request = self.request(Method::POST, &format!("/api/v1/versions/{id}/restore")).await?;
         self.read(request).await
+    }
+
+    /// A page of the audit trail, newest entries first.
+    pub async fn audit(&self, query: &[(&str, String)]) -> Result<Page<AuditEntryBody>, ClientError> {
+        self.get("/api/v1/audit", query).await
+    }
+
+    /// A document's label (SVG).
+    pub async fn label(&self, id: DocumentId) -> Result<String, ClientError> {
+        let request = self.request(Method::GET, &format!("/api/v1/documents/{id}/label.svg")).await?;
+        self.send(request).await?.text().await.map_err(|error| self.unreachable(error))
+    }
+
+    /// Records what a scanned label says.
+    pub async fn scan(&self, body: &ScanBody) -> Result<ScannedBody, ClientError> {
+        let request = self.request(Method::POST, "/api/v1/custody/scan").await?.json(body);
+        self.read(request).await
+    }
+
+    /// Every custody event of a document.
+    pub async fn custody(&self, id: DocumentId) -> Result<Vec<CustodyEventBody>, ClientError> {
+        self.all_pages(&format!("/api/v1/documents/{id}/custody"), &[]).await
+    }
+
+    /// Places a legal hold.
+    pub async fn place_hold(&self, body: &NewHoldBody) -> Result<HoldBody, ClientError> {
+        let request = self.request(Method::POST, "/api/v1/holds").await?.json(body);
+        self.read(request).await
+    }
+
+    /// Every hold that stands, or every hold.
+    pub async fn holds(&self, query: &[(&str, String)]) -> Result<Vec<HoldBody>, ClientError> {
+        self.all_pages("/api/v1/holds", query).await
+    }
+
+    /// Releases a legal hold.
+    pub async fn release_hold(&self, id: HoldId, reason: &str) -> Result<HoldBody, ClientError> {
+        let body = ReasonBody { reason: reason.to_owned() };
+        let request = self.request(Method::POST, &format!("/api/v1/holds/{id}/release")).await?.json(&body);
+        self.read(request).await
+    }
+
+    /// Erases a document for good.
+    pub async fn erase(&self, id: DocumentId, reason: &str) -> Result<ErasureBody, ClientError> {
+        let body = ReasonBody { reason: reason.to_owned() };
+        let request = self.request(Method::POST, &format!("/api/v1/documents/{id}/erase")).await?.json(&body);
+        self.read(request).await
+    }
+
+    /// An erasure.
+    pub async fn erasure(&self, id: ErasureId) -> Result<ErasureBody, ClientError> {
+        self.get(&format!("/api/v1/erasures/{id}"), &[]).await
+    }
+
+    /// The signed receipt of an erasure.
+    pub async fn receipt(&self, id: ErasureId) -> Result<String, ClientError> {
+        let request = self.request(Method::GET, &format!("/api/v1/erasures/{id}/receipt")).await?;
+        self.send(request).await?.text().await.map_err(|error| self.unreachable(error))
     }
 
     /// What happens in a run, until it ends.

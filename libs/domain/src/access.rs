@@ -21,12 +21,30 @@ pub enum Scope {
     JobsRead,
     /// Retry and cancel jobs.
     JobsWrite,
+    /// Read the audit trail.
+    AuditRead,
+    /// Record custody events by scanning labels.
+    CustodyWrite,
+    /// Place and release legal holds.
+    HoldsWrite,
+    /// Erase documents for good.
+    DocumentsErase,
 }
 
 impl Scope {
     /// Every scope, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::DocumentsRead, Self::DocumentsWrite, Self::Search, Self::Research, Self::JobsRead, Self::JobsWrite];
+    pub const ALL: [Self; 10] = [
+        Self::DocumentsRead,
+        Self::DocumentsWrite,
+        Self::Search,
+        Self::Research,
+        Self::JobsRead,
+        Self::JobsWrite,
+        Self::AuditRead,
+        Self::CustodyWrite,
+        Self::HoldsWrite,
+        Self::DocumentsErase,
+    ];
 
     /// The value on the wire.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +55,10 @@ impl Scope {
             Self::Research => "research",
             Self::JobsRead => "jobs:read",
             Self::JobsWrite => "jobs:write",
+            Self::AuditRead => "audit:read",
+            Self::CustodyWrite => "custody:write",
+            Self::HoldsWrite => "holds:write",
+            Self::DocumentsErase => "documents:erase",
         }
     }
 }

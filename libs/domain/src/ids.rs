@@ -75,6 +75,12 @@ id! {
     CitationId;
     /// A frozen list of document versions.
     BaselineId;
+    /// One scan of a label.
+    CustodyEventId;
+    /// A legal hold.
+    HoldId;
+    /// An erasure.
+    ErasureId;
     /// An OAuth 2.0 client.
     ClientId;
     /// One request or one job execution, for logs, problems and audit entries.

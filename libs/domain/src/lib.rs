@@ -12,7 +12,9 @@
 
 pub mod access;
 pub mod archive;
+pub mod audit;
 pub mod baseline;
+pub mod custody;
 pub mod digest;
 pub mod ids;
 pub mod job;

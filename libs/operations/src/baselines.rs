@@ -4,10 +4,11 @@ use crate::collections::{check_description, check_name, micros};
 use crate::error::invalid;
 use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use carrel_domain::baseline::{Baseline, Change, Member, manifest};
+use carrel_domain::custody::ErasureMark;
 use carrel_domain::digest::Digest;
 use carrel_domain::search::Filter;
 use carrel_domain::{BaselineId, CollectionId, DocumentId, OperationContext, Scope};
-use carrel_storage::{After, access, baselines, collections};
+use carrel_storage::{After, access, baselines, collections, erasure};
 use chrono::DateTime;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -106,14 +107,14 @@ impl Operations {
         baselines::get(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Baseline))
     }
 
-    /// The documents of a baseline, by id.
+    /// The documents of a baseline, by id; those that were erased since say so.
     pub async fn baseline_members(
         &self,
         context: &OperationContext,
         id: BaselineId,
         cursor: Option<&str>,
         limit: u32,
-    ) -> Result<Listing<Member>, OperationError> {
+    ) -> Result<Listing<(Member, Option<ErasureMark>)>, OperationError> {
         context.require(Scope::DocumentsRead)?;
         let key = CursorKey::new("baseline members", &[&id.to_string()]);
         let after = decode(&key, cursor)?;
@@ -123,7 +124,14 @@ impl Operations {
             return Err(OperationError::NotFound(Resource::Baseline));
         }
         let rows = baselines::members(&mut transaction, id, after, limit + 1).await?;
-        Ok(cut(rows, limit, &key, |member| member.document_id))
+        let listing = cut(rows, limit, &key, |member| member.document_id);
+        let documents: Vec<DocumentId> = listing.rows.iter().map(|member| member.document_id).collect();
+        let mut marks = erasure::marks(&mut transaction, &documents).await?;
+        let rows = listing.rows.into_iter().map(|member| {
+            let mark = marks.remove(&member.document_id);
+            (member, mark)
+        });
+        Ok(Listing { rows: rows.collect(), next: listing.next })
     }
 
     /// What changed from one baseline to another, by document.

@@ -91,8 +91,10 @@ impl Operations {
     pub async fn delete_collection(&self, context: &OperationContext, id: CollectionId) -> Result<(), OperationError> {
         context.require(Scope::DocumentsWrite)?;
         let mut transaction = self.database.begin(context.workspace).await?;
-        if !collections::remove(&mut transaction, id, micros(context.now)).await? {
-            return Err(OperationError::NotFound(Resource::Collection));
+        match collections::remove(&mut transaction, id, micros(context.now)).await {
+            Ok(true) => {}
+            Ok(false) => return Err(OperationError::NotFound(Resource::Collection)),
+            Err(error) => return Err(self.explain_collection_hold(context, error, id).await),
         }
         let mut spec = JobSpec::new(self.new_id(), &ClearCollection { collection: id })?;
         spec.traceparent.clone_from(&context.traceparent);

@@ -11,7 +11,7 @@ use carrel_domain::job::JobSpec;
 use carrel_domain::{CollectionId, DocumentId, JobId, OperationContext, Scope, Span, VersionId};
 use carrel_storage::documents::{DocumentFilter, NewVersion, Received};
 use carrel_storage::originals::{self, StageError, Staged};
-use carrel_storage::{OriginalStore, access, collections, documents, jobs};
+use carrel_storage::{OriginalStore, access, collections, documents, erasure, jobs};
 use futures::Stream;
 use futures::stream::BoxStream;
 use serde_json::{Map, Value, json};
@@ -356,12 +356,22 @@ impl Operations {
     }
 
     /// What is needed to send an original; audited, because it is an access.
-    pub async fn get_original(&self, context: &OperationContext, id: VersionId) -> Result<Original, OperationError> {
+    /// `range` is what of it was asked for, in the sender's words.
+    pub async fn get_original(
+        &self,
+        context: &OperationContext,
+        id: VersionId,
+        range: Option<&str>,
+    ) -> Result<Original, OperationError> {
         context.require(Scope::DocumentsRead)?;
         let mut transaction = self.database.begin(context.workspace).await?;
         let original =
             documents::original(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Version))?;
-        access::audit(&mut transaction, context, "get_original", Some(id.0), json!({})).await?;
+        let mut details = json!({ "sha256": original.sha256, "size": original.size });
+        if let Some(range) = range {
+            details["range"] = range.chars().filter(|c| !c.is_control()).take(100).collect::<String>().into();
+        }
+        access::audit(&mut transaction, context, "get_original", Some(id.0), details).await?;
         transaction.commit().await?;
         Ok(original)
     }
@@ -381,8 +391,13 @@ impl Operations {
     pub async fn delete_document(&self, context: &OperationContext, id: DocumentId) -> Result<(), OperationError> {
         context.require(Scope::DocumentsWrite)?;
         let mut transaction = self.database.begin(context.workspace).await?;
-        let originals =
-            documents::delete(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Document))?;
+        if erasure::of_document(&mut transaction, id).await?.is_some() {
+            return Err(OperationError::BeingErased);
+        }
+        let originals = match documents::delete(&mut transaction, id).await {
+            Ok(found) => found.ok_or(OperationError::NotFound(Resource::Document))?,
+            Err(error) => return Err(self.explain_document_hold(context, error, id).await),
+        };
         self.release_originals(&mut transaction, context, &originals).await?;
         access::audit(
             &mut transaction,

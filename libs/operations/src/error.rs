@@ -1,13 +1,20 @@
 //! Why an operation was refused or failed.
 
-use carrel_domain::Scope;
 use carrel_domain::access::MissingScope;
+use carrel_domain::custody::{Hold, HoldSubject};
+use carrel_domain::{Actor, Scope};
 use carrel_inference::InferenceError;
 use carrel_storage::StorageError;
 
 /// What a resource is called when it is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
+    /// An erasure.
+    Erasure,
+    /// A receipt: the erasure exists and is not completed.
+    Receipt,
+    /// A legal hold.
+    Hold,
     /// A baseline.
     Baseline,
     /// A collection.
@@ -30,6 +37,9 @@ impl Resource {
     /// The word for people.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Erasure => "erasure",
+            Self::Receipt => "receipt",
+            Self::Hold => "legal hold",
             Self::Baseline => "baseline",
             Self::Collection => "collection",
             Self::Document => "document",
@@ -62,6 +72,18 @@ pub enum OperationError {
     /// The name is taken.
     #[error("the name {0:?} is taken")]
     NameTaken(String),
+    /// Something that must not be deleted.
+    #[error("{}", held(.0))]
+    Held(Box<Hold>),
+    /// The document is being erased, or is part of one that is.
+    #[error("the document is being erased")]
+    BeingErased,
+    /// The code is not that of a label.
+    #[error("code: is not that of a label of a Carrel archive")]
+    LabelUnreadable,
+    /// The code looks like a label's, but this instance did not make it for a document of this workspace.
+    #[error("code: was not made by this archive for a document of this workspace, or was changed")]
+    LabelForged,
     /// The cursor was not made by this list, or with other conditions.
     #[error("the cursor does not belong to this list")]
     ForeignCursor,
@@ -118,8 +140,26 @@ pub enum OperationError {
 
 impl From<StorageError> for OperationError {
     fn from(error: StorageError) -> Self {
+        if error.is_constraint("document_erased") {
+            return Self::BeingErased;
+        }
         Self::Storage(error)
     }
+}
+
+/// Who holds what since when, and why.
+fn held(hold: &Hold) -> String {
+    let subject = match hold.subject {
+        HoldSubject::Document(id) => format!("document {id}"),
+        HoldSubject::Collection(id) => format!("collection {id}"),
+    };
+    let by = match &hold.placed_by {
+        Actor::Client { id } => format!("client {id}"),
+        Actor::Job { id } => format!("job {id}"),
+        Actor::Operator => "the operator".to_owned(),
+    };
+    let since = hold.placed_at.format("%Y-%m-%d %H:%M:%S UTC");
+    format!("{subject} is under legal hold {} by {by} since {since}: {}", hold.id, hold.reason)
 }
 
 impl From<MissingScope> for OperationError {

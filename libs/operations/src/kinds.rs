@@ -2,7 +2,7 @@
 
 use carrel_domain::digest::Digest;
 use carrel_domain::job::{JobKind, QueueName};
-use carrel_domain::{CollectionId, RunId, StepId, VersionId};
+use carrel_domain::{CollectionId, ErasureId, RunId, StepId, VersionId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -112,6 +112,23 @@ impl JobKind for ClearCollection {
     const MAX_ATTEMPTS: u16 = 20;
     // Every part is committed, so an attempt that runs out of time has not worked in vain.
     const TIMEOUT: Duration = Duration::from_secs(1_800);
+}
+
+/// Erasure of a document, with its proof.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EraseDocument {
+    /// The erasure.
+    pub erasure: ErasureId,
+}
+
+impl JobKind for EraseDocument {
+    const KIND: &'static str = "document.erase";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 20;
+    // It reads every table in the end.
+    const TIMEOUT: Duration = Duration::from_secs(3_600);
+    // Somebody has a right to it.
+    const PRIORITY: i16 = -10;
 }
 
 /// What a workspace needs now and then: old answers to repeated requests go, crowded indexes are merged.

@@ -15,14 +15,18 @@
 //! # Ok(()) }
 //! ```
 
+mod audit;
 mod baselines;
 mod collections;
 mod cursor;
+mod custody;
 mod documents;
+mod erasure;
 mod error;
 mod idempotency;
 mod jobs;
 pub mod kinds;
+mod labels;
 mod reports;
 mod research;
 mod search;
@@ -32,6 +36,7 @@ mod versions;
 pub use baselines::NewBaseline;
 pub use collections::Listing;
 pub use cursor::CursorKey;
+pub use custody::Scan;
 pub use documents::{StagedUpload, Upload, Uploaded};
 pub use error::{OperationError, Resource};
 pub use idempotency::{Answer, IdempotencyKey, Once, Reply};

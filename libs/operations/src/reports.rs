@@ -2,15 +2,18 @@
 
 use crate::error::invalid;
 use crate::{Answer, Once, OperationError, Operations, Question, Resource, RunView};
-use carrel_bundle::{BaselineSummary, Contents, QuoteLine, VersionText, write};
+use carrel_bundle::{BaselineSummary, Contents, QuoteLine, VersionText, prove, write};
 use carrel_domain::research::{Citation, Claim, Run};
 use carrel_domain::{BaselineId, OperationContext, RunId, Scope, VersionId};
-use carrel_storage::{Transaction, access, baselines, documents};
+use carrel_storage::{Transaction, access, audit, baselines, documents};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// Members of a baseline that are read at once.
 const BATCH: u32 = 5_000;
+/// Audit entries that a bundle proves at most: the newest ones.
+const ENTRIES: u32 = 5_000;
 
 /// What two runs quote.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,6 +70,8 @@ impl Operations {
     ) -> Result<Vec<u8>, OperationError> {
         context.require(Scope::Research)?;
         let cited: BTreeSet<VersionId> = citations(&view.claims).map(|citation| citation.version).collect();
+        // So that every entry until now has its proof.
+        self.seal(context.workspace).await?;
         let mut transaction = self.database.begin(context.workspace).await?;
         let mut contents = Contents {
             run: Some(view.run.id),
@@ -98,6 +103,7 @@ impl Operations {
                 quote: citation.quote.clone(),
             })
             .collect();
+        add_audit(&mut transaction, &mut contents, view).await?;
         access::audit(&mut transaction, context, "get_bundle", Some(view.run.id.0), json!({})).await?;
         transaction.commit().await?;
         let tokens = self.tokens.clone();
@@ -122,6 +128,35 @@ async fn members(
             return Ok(all);
         }
     }
+}
+
+/// Adds what the trail says of the cited versions, their documents and the run, with the seals that prove it.
+async fn add_audit(
+    transaction: &mut Transaction,
+    contents: &mut Contents,
+    view: &RunView,
+) -> Result<(), OperationError> {
+    let mut subjects: BTreeSet<Uuid> =
+        citations(&view.claims).flat_map(|citation| [citation.version.0, citation.document.0]).collect();
+    subjects.insert(view.run.id.0);
+    let subjects: Vec<Uuid> = subjects.into_iter().collect();
+    let mut entries = audit::entries_about(transaction, &subjects, ENTRIES).await?;
+    let seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).collect();
+    let mut seals = BTreeMap::new();
+    for seal in audit::seals_of(transaction, &seqs).await? {
+        let links = audit::links(transaction, &seal).await?;
+        let covered: BTreeSet<i64> = links.iter().map(|link| link.seq).collect();
+        let (here, rest) = entries.into_iter().partition(|entry| covered.contains(&entry.seq));
+        entries = rest;
+        contents.audit.extend(prove(here, &links));
+        seals.insert(seal.number, seal);
+    }
+    // The newest one as well: whoever keeps the bundle can tell later whether the trail was cut.
+    if let Some((seal, _)) = audit::last_seal(transaction).await? {
+        seals.insert(seal.number, seal);
+    }
+    contents.seals = seals.into_values().collect();
+    Ok(())
 }
 
 fn citations(claims: &[Claim]) -> impl Iterator<Item = &Citation> {

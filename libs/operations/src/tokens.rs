@@ -1,11 +1,13 @@
 //! Access tokens: OAuth 2.0 client credentials (RFC 6749 section 4.4) and signed JWTs (RFC 7519, RFC 9068) with ES256.
 
+use crate::labels::MARK;
 use crate::{OperationError, Operations};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use carrel_domain::{ClientId, Scopes, WorkspaceId};
+use carrel_domain::{ClientId, DocumentId, Scopes, WorkspaceId};
 use carrel_storage::access;
 use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ pub struct TokenIssuer {
     key_id: String,
     jwk: Value,
     bundles: carrel_bundle::SigningKey,
+    labels: Hmac<Sha256>,
     issuer: String,
     lifetime: chrono::Duration,
 }
@@ -96,7 +99,9 @@ impl TokenIssuer {
         // One secret to keep instead of two: the hash of a secret and a purpose tells nothing of the secret.
         let seed = Sha256::new().chain_update(b"carrel bundle key 1\0").chain_update(secret.to_bytes()).finalize();
         let bundles = carrel_bundle::SigningKey::from_seed(seed.into());
-        Ok(Self { signing, checking, key_id, jwk, bundles, issuer: issuer.to_owned(), lifetime })
+        let labels = Sha256::new().chain_update(b"carrel label key 1\0").chain_update(secret.to_bytes()).finalize();
+        let labels = Hmac::new_from_slice(&labels).map_err(|error| SigningKeyError(error.to_string()))?;
+        Ok(Self { signing, checking, key_id, jwk, bundles, labels, issuer: issuer.to_owned(), lifetime })
     }
 
     /// A new key as PKCS #8 PEM.
@@ -129,6 +134,18 @@ impl TokenIssuer {
     /// The key that signs bundles.
     pub(crate) fn bundle_key(&self) -> &carrel_bundle::SigningKey {
         &self.bundles
+    }
+
+    /// What only this instance can put on the label of a document of a workspace: the first 96 bits of HMAC-SHA-256
+    /// (RFC 2104), with a key that follows from the signing key.
+    pub(crate) fn label_mark(&self, workspace: WorkspaceId, document: DocumentId) -> [u8; MARK] {
+        let whole = self.labels.clone().chain_update(workspace.0).chain_update(document.0).finalize().into_bytes();
+        std::array::from_fn(|at| whole[at])
+    }
+
+    /// True when the mark is that of the document, in a time that does not depend on where it differs.
+    pub(crate) fn is_label_mark(&self, workspace: WorkspaceId, document: DocumentId, mark: [u8; MARK]) -> bool {
+        self.label_mark(workspace, document).ct_eq(&mark).into()
     }
 
     fn issue(

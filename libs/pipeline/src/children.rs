@@ -56,8 +56,8 @@ impl Pipeline {
             };
             match operations.add_document(&operation, &upload, staged, Once::without_key()).await {
                 Ok(_) => added += 1,
-                // The collection went while its documents were read.
-                Err(OperationError::NotFound(_)) => return Ok(added),
+                // The collection went while its documents were read, or the document is being erased.
+                Err(OperationError::NotFound(_) | OperationError::BeingErased) => return Ok(added),
                 Err(error) => return Err(from_operation(error)),
             }
         }

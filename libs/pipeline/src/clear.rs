@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use carrel_domain::job::Progress;
 use carrel_operations::kinds::ClearCollection;
 use carrel_queue::{Completed, Handler, JobContext, JobError};
+use carrel_storage::access;
 use serde_json::json;
 
 #[async_trait]
@@ -19,7 +20,11 @@ impl Handler<ClearCollection> for Pipeline {
                 operations.clear_collection(&cx.operation(), payload.collection).await.map_err(from_operation)?;
             documents += cleared.documents;
             if !cleared.more {
-                return cx.complete(cx.begin().await?, json!({ "documents": documents })).await;
+                let mut transaction = cx.begin().await?;
+                let details = json!({ "documents": documents });
+                let subject = Some(payload.collection.0);
+                access::audit(&mut transaction, &cx.operation(), "clear_collection", subject, details.clone()).await?;
+                return cx.complete(transaction, details).await;
             }
             cx.progress(Progress { done: documents, total: None, note: "deleting documents".to_owned() }).await;
         }

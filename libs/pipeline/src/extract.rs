@@ -13,7 +13,7 @@ use carrel_operations::kinds::{EMBED_BATCH, EmbedPassages, ExtractDocument, Inde
 use carrel_queue::{Completed, Handler, JobContext, JobError};
 use carrel_storage::documents::{self, NewRendition};
 use carrel_storage::index::{self, NewPassage, PassageText, Whole};
-use carrel_storage::jobs;
+use carrel_storage::{Transaction, access, jobs};
 use carrel_text::{CharIndex, PassageRules, detect_language, passages};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -86,6 +86,17 @@ impl Derived {
         NewRendition { version, rendition: &self.rendition, language, sha256, now }
     }
 
+    /// Reading the original is an access to it, whoever reads.
+    async fn audit(
+        &self,
+        transaction: &mut Transaction,
+        operation: &OperationContext,
+        version: VersionId,
+    ) -> Result<(), JobError> {
+        let read = json!({ "media_type": self.rendition.media_type, "rendition_sha256": self.sha256 });
+        Ok(access::audit(transaction, operation, "extract_document", Some(version.0), read).await?)
+    }
+
     fn result(&self, children: u32) -> Value {
         json!({
             "media_type": self.rendition.media_type,
@@ -131,6 +142,7 @@ impl Pipeline {
             return cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await;
         };
         documents::insert_rendition(&mut transaction, &derived.new_rendition(version, &operation)).await?;
+        derived.audit(&mut transaction, &operation, version).await?;
         index::replace_passages(&mut transaction, version, place, derived.language, &derived.passages).await?;
         let count = u32::try_from(derived.passages.len()).unwrap_or(u32::MAX);
         let specs = self.successors(cx, version, count)?;
@@ -153,6 +165,7 @@ impl Pipeline {
             return cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await;
         };
         documents::insert_rendition(&mut transaction, &derived.new_rendition(version, &operation)).await?;
+        derived.audit(&mut transaction, &operation, version).await?;
         let whole = Whole {
             passages: &derived.passages,
             terms: &indexed.terms,
@@ -164,6 +177,8 @@ impl Pipeline {
         if published.merge_due {
             self.merge(cx, &mut transaction, place.collection).await?;
         }
+        let details = json!({ "document": place.document, "current": published.current });
+        access::audit(&mut transaction, &operation, "publish_version", Some(version.0), details).await?;
         let mut result = derived.result(children);
         result["current"] = published.current.into();
         cx.complete(transaction, result).await

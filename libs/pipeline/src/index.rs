@@ -8,7 +8,7 @@ use carrel_inference::{Embedder, InputKind};
 use carrel_operations::kinds::{EMBED_BATCH, EmbedPassages, IndexDocument, MergeSegments, PublishDocument};
 use carrel_queue::{Completed, Handler, JobContext, JobError};
 use carrel_storage::index::{self, Generation, PassageText, Published, TermCount, VersionTerms};
-use carrel_storage::{Transaction, documents, jobs};
+use carrel_storage::{Transaction, access, documents, jobs};
 use carrel_text::Analyzer;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -139,6 +139,8 @@ impl Pipeline {
         if merge_due {
             self.merge(cx, &mut transaction, place.collection).await?;
         }
+        let details = json!({ "document": place.document, "current": current });
+        access::audit(&mut transaction, &operation, "publish_version", Some(version.0), details).await?;
         let result: Value = json!({ "passages": terms.lengths.len(), "current": current });
         cx.complete(transaction, result).await
     }

@@ -4,6 +4,7 @@
 //! document.extract                                                 short documents, where the model is at hand
 //!                  -> document.index                               short documents elsewhere
 //!                  -> passages.embed … -> document.publish         long documents
+//! document.erase                                               everywhere, then the proof
 //! research.plan    -> research.gather … -> research.write
 //! ```
 //!
@@ -19,6 +20,7 @@
 
 mod children;
 mod clear;
+mod erase;
 mod extract;
 mod index;
 mod maintenance;
@@ -84,6 +86,7 @@ impl Pipeline {
             .register::<carrel_operations::kinds::ReleaseOriginal>(self.clone())
             .register::<carrel_operations::kinds::MergeSegments>(self.clone())
             .register::<carrel_operations::kinds::ClearCollection>(self.clone())
+            .register::<carrel_operations::kinds::EraseDocument>(self.clone())
             .register::<TidyWorkspace>(self.clone())
             .register::<carrel_operations::kinds::PlanResearch>(self.clone())
             .register::<carrel_operations::kinds::GatherEvidence>(self.clone())

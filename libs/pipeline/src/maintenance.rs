@@ -26,6 +26,8 @@ impl Handler<ReleaseOriginal> for Pipeline {
         self.0.operations.originals.delete(cx.job().workspace, payload.sha256).await?;
         let mut transaction = cx.begin().await?;
         originals::finish_release(&mut transaction, payload.sha256).await?;
+        let details = json!({ "sha256": payload.sha256 });
+        access::audit(&mut transaction, &cx.operation(), "release_original", None, details).await?;
         cx.complete(transaction, json!({ "released": payload.sha256 })).await
     }
 }

@@ -3,7 +3,8 @@
 use crate::health::Readiness;
 use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TIMED_OUT};
 use crate::{
-    access, baselines, collections, documents, health, jobs, observe, openapi, page, research, search, versions,
+    access, audit, baselines, collections, custody, documents, erasures, health, jobs, observe, openapi, page,
+    research, search, versions,
 };
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
@@ -79,6 +80,15 @@ pub(crate) fn routes() -> (OpenApiRouter<App>, OpenApiRouter<App>, OpenApiRouter
         .routes(routes!(baselines::get))
         .routes(routes!(baselines::members))
         .routes(routes!(baselines::changes))
+        .routes(routes!(audit::list))
+        .routes(routes!(custody::label))
+        .routes(routes!(custody::scan))
+        .routes(routes!(custody::events))
+        .routes(routes!(custody::place, custody::holds))
+        .routes(routes!(custody::release))
+        .routes(routes!(erasures::erase))
+        .routes(routes!(erasures::get))
+        .routes(routes!(erasures::receipt))
         .routes(routes!(search::search))
         .routes(routes!(research::ask, research::list))
         .routes(routes!(research::get))

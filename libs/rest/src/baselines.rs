@@ -11,7 +11,7 @@ use axum::response::Response;
 use carrel_domain::BaselineId;
 use carrel_domain::baseline::{Baseline, Change, Member};
 use carrel_operations::NewBaseline;
-use carrel_wire::{BaselineBody, ChangeBody, MemberBody, NewBaselineBody, Page, ProblemBody};
+use carrel_wire::{BaselineBody, ChangeBody, ErasedBody, MemberBody, NewBaselineBody, Page, ProblemBody};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -124,7 +124,8 @@ pub(crate) async fn get(
 
 /// List the documents of a baseline, by id.
 ///
-/// Each in the version that was frozen, with its digests. They stay listed when a document is deleted later.
+/// Each in the version that was frozen, with its digests. They stay listed when a document is deleted later;
+/// one that was erased says when and why.
 #[utoipa::path(get, path = "/api/v1/baselines/{id}/documents", operation_id = "list_baseline_documents", tag = "Baselines", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The baseline."), MembersQuery),
     responses(
@@ -137,7 +138,11 @@ pub(crate) async fn members(
     Query(query): Query<MembersQuery>,
 ) -> Result<axum::Json<Page<MemberBody>>, Problem> {
     let listing = app.operations.baseline_members(&context, id, query.cursor.as_deref(), query.limit).await?;
-    Ok(axum::Json(convert::page(listing, member)))
+    Ok(axum::Json(convert::page(listing, |(frozen, mark)| {
+        let erased =
+            mark.map(|mark| Box::new(ErasedBody { erasure_id: mark.erasure, at: mark.at, reason: mark.reason }));
+        MemberBody { erased, ..member(frozen) }
+    })))
 }
 
 /// Compare a baseline with an earlier one.
@@ -183,6 +188,7 @@ fn member(member: Member) -> MemberBody {
         sha256: member.sha256.to_string(),
         blake3: member.blake3.to_string(),
         rendition_sha256: member.rendition_sha256.to_string(),
+        erased: None,
     }
 }
 

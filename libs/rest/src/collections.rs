@@ -93,7 +93,8 @@ pub(crate) async fn get(
     params(("id" = Uuid, Path, description = "The collection.")),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`")))]
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "`legal_hold`")))]
 pub(crate) async fn delete(
     State(app): State<App>,
     Caller(context): Caller,

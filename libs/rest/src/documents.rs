@@ -67,6 +67,7 @@ pub(crate) struct VersionsQuery {
         (status = 202, body = UploadBody, description = "Stored; the job reads it."),
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "`malformed_multipart`"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "`being_erased`"),
         (status = 413, body = ProblemBody, content_type = "application/problem+json", description = "`body_too_large`"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "`empty_file` or `invalid_value`")))]
 pub(crate) async fn upload(
@@ -225,7 +226,8 @@ pub(crate) async fn get(
     params(("id" = Uuid, Path, description = "The document.")),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`")))]
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "`legal_hold` or `being_erased`")))]
 pub(crate) async fn delete(
     State(app): State<App>,
     Caller(context): Caller,

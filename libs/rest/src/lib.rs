@@ -13,10 +13,13 @@
 
 mod access;
 mod app;
+mod audit;
 mod baselines;
 mod collections;
 mod convert;
+mod custody;
 mod documents;
+mod erasures;
 mod extract;
 mod health;
 mod idempotency;

@@ -68,6 +68,14 @@ codes! {
         "Send a file that has at least one byte.";
     NAME_TAKEN = 409 "name_taken", "The name is taken",
         "Choose another name, or use the collection that has it.";
+    LEGAL_HOLD = 409 "legal_hold", "It is under legal hold",
+        "`detail` says who holds it and why; whoever may release holds can release this one.";
+    BEING_ERASED = 409 "being_erased", "The document is being erased",
+        "Wait until the erasure is completed; then the same file makes a new document.";
+    LABEL_UNREADABLE = 422 "label_unreadable", "The code is not that of a label",
+        "Scan the QR code of a label that Carrel printed; its text begins with CARREL1: and has 53 characters.";
+    LABEL_FORGED = 422 "label_forged", "The label was not made here",
+        "Print the document's label again; one of another archive or workspace, or of a replaced signing key, is not accepted.";
     JOB_STATE = 409 "job_state", "The job's state does not allow it",
         "Look at the job first: what has ended can be retried, what has not can be cancelled.";
     IDEMPOTENCY_MISMATCH = 422 "idempotency_mismatch", "The idempotency key belongs to another request",
@@ -166,9 +174,11 @@ impl From<OperationError> for Problem {
         let detail = error.to_string();
         let code = match &error {
             OperationError::Denied(_) => SCOPE_MISSING,
-            OperationError::NotFound(carrel_operations::Resource::Rendition | carrel_operations::Resource::Report) => {
-                NOT_READY_YET
-            }
+            OperationError::NotFound(
+                carrel_operations::Resource::Rendition
+                | carrel_operations::Resource::Report
+                | carrel_operations::Resource::Receipt,
+            ) => NOT_READY_YET,
             OperationError::NotFound(_) => NOT_FOUND,
             OperationError::Invalid { .. } | OperationError::InvalidScope(_) => INVALID_VALUE,
             OperationError::NameTaken(_) => NAME_TAKEN,
@@ -176,6 +186,10 @@ impl From<OperationError> for Problem {
             OperationError::TooLarge { .. } => BODY_TOO_LARGE,
             OperationError::EmptyFile => EMPTY_FILE,
             OperationError::BrokenUpload(_) => MALFORMED_MULTIPART,
+            OperationError::Held(_) => LEGAL_HOLD,
+            OperationError::BeingErased => BEING_ERASED,
+            OperationError::LabelUnreadable => LABEL_UNREADABLE,
+            OperationError::LabelForged => LABEL_FORGED,
             OperationError::JobState { .. } => JOB_STATE,
             OperationError::IdempotencyMismatch => IDEMPOTENCY_MISMATCH,
             OperationError::IdempotencyInProgress => IDEMPOTENCY_IN_PROGRESS,

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG,
+    CONTENT_TYPE, ETAG, RANGE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -155,7 +155,8 @@ pub(crate) async fn original(
     Path(id): Path<VersionId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let original = app.operations.get_original(&context, id).await?;
+    let range = headers.get(RANGE).and_then(|value| value.to_str().ok());
+    let original = app.operations.get_original(&context, id, range).await?;
     let etag = format!("\"{}\"", original.sha256);
     if ranges::not_modified(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, header_value(&etag))]).into_response());

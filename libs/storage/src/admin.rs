@@ -239,6 +239,10 @@ impl Admin {
         Ok((server, vector))
     }
 
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -14,10 +14,13 @@
 
 pub mod access;
 pub mod admin;
+pub mod audit;
 pub mod baselines;
 pub mod collections;
+pub mod custody;
 mod database;
 pub mod documents;
+pub mod erasure;
 mod error;
 #[cfg(feature = "failpoints")]
 mod failpoints;

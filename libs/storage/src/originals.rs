@@ -33,6 +33,15 @@ pub struct Staged {
     pub size: u64,
 }
 
+/// Whether what is found is also removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remove {
+    /// Removed.
+    Yes,
+    /// Only counted.
+    No,
+}
+
 /// Why bytes could not be staged.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError<E> {
@@ -170,6 +179,47 @@ impl OriginalStore {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// True when the bytes of this digest are at their place.
+    pub async fn holds(&self, workspace: WorkspaceId, sha256: Digest) -> Result<bool, StorageError> {
+        match self.objects.head(&address(workspace, sha256)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Staged bytes with one of these digests, which an upload that was cut off may have left; `sizes` are theirs. Answers
+    /// how many there are, after removing them when `remove` says so.
+    pub async fn staged(&self, known: &[(Digest, u64)], remove: Remove) -> Result<u64, StorageError> {
+        let mut found = 0;
+        let mut list = self.objects.list(Some(&Path::from("staging")));
+        let mut places = Vec::new();
+        while let Some(object) = list.try_next().await? {
+            if known.iter().any(|(_, size)| *size == object.size) {
+                places.push(object.location);
+            }
+        }
+        drop(list);
+        for place in places {
+            let bytes = match self.objects.get(&place).await {
+                Ok(object) => object.into_stream(),
+                // An upload that has just ended.
+                Err(object_store::Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let digest = bytes.try_fold(Sha256::new(), async |digest, part| Ok(digest.chain_update(&part))).await?;
+            let digest = Digest(digest.finalize().into());
+            if !known.iter().any(|(sha256, _)| *sha256 == digest) {
+                continue;
+            }
+            found += 1;
+            if matches!(remove, Remove::Yes) {
+                self.objects.delete(&place).await?;
+            }
+        }
+        Ok(found)
     }
 
     /// Writes, reads and deletes a few bytes.

@@ -260,10 +260,16 @@ pub async fn insert_evidence(
     let vectors: Vec<Option<HalfVector>> =
         evidence.iter().map(|row| row.vector.as_deref().map(HalfVector::from_f32_slice)).collect();
     sqlx::query(
-        "insert into carrel.research_evidence
+        "with held as (
+             -- Until the commit: a version that is erased meanwhile waits, and then sees what was quoted of it.
+             select v.id from carrel.document_version v where v.id = any($6) for key share
+         )
+         insert into carrel.research_evidence
              (workspace_id, run_id, step_id, ordinal, document_id, version_id, span_start, span_end, page, quote, score, vector)
          select $1, $2, $3, e.*
-         from unnest($4::int[], $5::uuid[], $6::uuid[], $7::int[], $8::int[], $9::int[], $10::text[], $11::real[], $12::halfvec[]) as e",
+         from unnest($4::int[], $5::uuid[], $6::uuid[], $7::int[], $8::int[], $9::int[], $10::text[], $11::real[], $12::halfvec[])
+              as e (ordinal, document_id, version_id, span_start, span_end, page, quote, score, vector)
+         where e.version_id in (select h.id from held h)",
     )
     .bind(workspace.0)
     .bind(run.0)

@@ -1,7 +1,7 @@
 //! Baselines and differences between versions.
 
 use crate::{FilterBody, SpanBody};
-use carrel_domain::{BaselineId, CollectionId, DocumentId, VersionId};
+use carrel_domain::{BaselineId, CollectionId, DocumentId, ErasureId, VersionId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -74,6 +74,21 @@ pub struct MemberBody {
     pub blake3: String,
     /// SHA-256 of the text that citations point into.
     pub rendition_sha256: String,
+    /// Why the document is gone, when it was erased; this line is all that is kept of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Box<ErasedBody>>,
+}
+
+/// What is said of a document that was erased.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ErasedBody {
+    /// The erasure.
+    #[schema(value_type = Uuid)]
+    pub erasure_id: ErasureId,
+    /// When it was asked for.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
 }
 
 /// What became of a document between two baselines.

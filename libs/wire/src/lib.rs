@@ -10,6 +10,7 @@
 
 mod archive;
 mod baselines;
+mod custody;
 mod jobs;
 mod problem;
 mod research;
@@ -17,6 +18,7 @@ mod search;
 
 pub use archive::*;
 pub use baselines::*;
+pub use custody::*;
 pub use jobs::*;
 pub use problem::*;
 pub use research::*;

@@ -2,6 +2,7 @@
 
 use crate::admin_init::Init;
 use crate::admin_jobs::AdminJobs;
+use crate::audit::AdminAudit;
 use crate::credentials::write_private;
 use crate::output;
 use anyhow::{Context, Result, bail};
@@ -38,6 +39,9 @@ pub(crate) enum Admin {
     /// Jobs of every workspace: the audit, queues, limits.
     #[command(subcommand)]
     Jobs(AdminJobs),
+    /// The audit trail: check its chain.
+    #[command(subcommand)]
+    Audit(AdminAudit),
     /// Make a private key that signs access tokens (ES256, PKCS #8 PEM).
     Key {
         /// Where to write it; standard output when not given.
@@ -56,7 +60,7 @@ pub(crate) enum ClientCommand {
         #[arg(long, default_value = "default")]
         workspace: String,
         /// What it may do, separated by spaces; everything when not given. Scopes: documents:read documents:write search
-        /// research jobs:read jobs:write
+        /// research jobs:read jobs:write audit:read custody:write holds:write documents:erase
         #[arg(long)]
         scopes: Option<String>,
     },
@@ -99,6 +103,7 @@ impl Admin {
                 command.run(&owner(settings).await?, settings, json).await?;
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Audit(command) => command.run(&owner(settings).await?, json).await,
             Self::Jobs(command) => command.run(settings, json).await,
             Self::Key { out } => {
                 let key = TokenIssuer::generate_key();

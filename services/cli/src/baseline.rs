@@ -125,5 +125,10 @@ fn line(baseline: &BaselineBody) -> String {
 }
 
 fn describe(member: &MemberBody) -> String {
-    format!("{}, version {}, {}", output::line(&member.name, 80), member.number, member.sha256)
+    let erased = member
+        .erased
+        .as_ref()
+        .map(|mark| format!(", erased {}: {}", mark.at.format("%Y-%m-%d"), output::line(&mark.reason, 120)));
+    let erased = erased.unwrap_or_default();
+    format!("{}, version {}, {}{erased}", output::line(&member.name, 80), member.number, member.sha256)
 }

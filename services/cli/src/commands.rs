@@ -1,6 +1,8 @@
 //! The commands, their options and their help.
 
-use crate::{add, admin, ask, baseline, credentials, diff, eval, jobs, report, screen, search, show, up};
+use crate::{
+    add, admin, ask, audit, baseline, credentials, custody, diff, eval, jobs, report, screen, search, show, up,
+};
 use anyhow::Result;
 use carrel_client::Client;
 use carrel_runtime::config::{Settings, Sources};
@@ -60,6 +62,23 @@ enum Command {
     Report(report::Report),
     /// Check a bundle, without a server.
     Verify(report::Verify),
+    /// Print a document's label for its paper.
+    Label(custody::Label),
+    /// Record what a scanned label says.
+    Scan(custody::Scan),
+    /// Show what happened to a document's paper.
+    Custody(custody::Custody),
+    /// Place, release and list legal holds.
+    #[command(subcommand)]
+    Hold(custody::Hold),
+    /// Erase a document for good, everywhere, and get a signed receipt.
+    Erase(custody::Erase),
+    /// Check the receipt of an erasure, without a server.
+    #[command(subcommand)]
+    Receipt(custody::Receipt),
+    /// Read the audit trail.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Find personal data and credentials in files; needs no server.
     Screen(screen::Screen),
     /// See jobs, why they wait, and run them again or cancel them.
@@ -108,6 +127,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Restore(restore) => restore.run(&connect()?, json).await?,
         Command::Report(report) => return report.run(&connect()?, json).await,
         Command::Verify(verify) => return verify.run(json),
+        Command::Label(label) => label.run(&connect()?, json).await?,
+        Command::Scan(scan) => scan.run(&connect()?, json).await?,
+        Command::Custody(custody) => custody.run(&connect()?, json).await?,
+        Command::Hold(hold) => hold.run(&connect()?, json).await?,
+        Command::Erase(erase) => erase.run(&connect()?, json).await?,
+        Command::Receipt(receipt) => return receipt.run(json),
+        Command::Audit(audit) => audit.run(&connect()?, json).await?,
         Command::Screen(screen) => screen.run(json).await?,
         Command::Jobs(jobs) => jobs.run(&connect()?, json).await?,
         Command::Eval(eval) => eval.run(&connect()?, json).await?,

@@ -84,7 +84,7 @@ impl Verify {
                 checked.faults.iter().map(|f| json!({ "path": f.path, "problem": f.problem })).collect();
             output::json(&json!({
                 "sound": sound, "signed_by": checked.signed_by, "key_expected": self.key, "quotes": checked.quotes,
-                "versions": checked.versions, "manifest": checked.manifest, "faults": faults,
+                "versions": checked.versions, "audit_entries": checked.proved, "sealed_by": checked.sealed_by, "manifest": checked.manifest, "faults": faults,
             }))?;
         } else {
             for fault in &checked.faults {
@@ -101,7 +101,13 @@ impl Verify {
                 if let Some(baseline) = &checked.manifest.baseline {
                     println!("Baseline {:?}, digest {}", baseline.name, baseline.digest);
                 }
+                if checked.proved > 0 {
+                    println!("{} audit entries, each under a signed seal", checked.proved);
+                }
                 println!("Signed by {}", checked.signed_by);
+                for other in checked.sealed_by.iter().filter(|key| **key != checked.signed_by) {
+                    println!("Seals of the audit trail also signed by {other}");
+                }
                 if self.key.is_none() {
                     println!("Compare that with the instance's key (/.well-known/jwks.json), or give it with --key.");
                 }

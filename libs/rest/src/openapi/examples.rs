@@ -1,13 +1,17 @@
 //! Examples of bodies, made of the bodies' own types, so that they cannot differ from them.
 
-use carrel_domain::{BaselineId, CitationId, ClaimId, CollectionId, DocumentId, JobId, RunId, StepId, VersionId};
+use carrel_domain::{
+    BaselineId, CitationId, ClaimId, CollectionId, CustodyEventId, DocumentId, ErasureId, HoldId, JobId, RunId, StepId,
+    VersionId,
+};
 use carrel_wire::{
-    AttemptBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody, DiffBody, DifferenceBody,
-    DocumentBody, FilterBody, HitBody, JobBody, JobPageBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody,
-    Page, PassageBody, ProgressBody, QuestionBody, RetriedBody, RetriesBody, RetryBody, RunBody, RunComparisonBody,
-    RunEventBody, RunPageBody, ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody,
-    TextBody, TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody,
-    WaitBody,
+    ActorBody, AttemptBody, AuditEntryBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody,
+    CustodyEventBody, CustodyKindBody, DiffBody, DifferenceBody, DocumentBody, ErasureBody, FilterBody, HitBody,
+    HoldBody, JobBody, JobPageBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page,
+    PassageBody, ProgressBody, QuestionBody, ReasonBody, RetriedBody, RetriesBody, RetryBody, RunBody,
+    RunComparisonBody, RunEventBody, RunPageBody, ScanBody, ScannedBody, ScoresBody, SearchAnswerBody, SearchBody,
+    SearchedBody, SnippetBody, SpanBody, StepBody, TextBody, TokenBody, TokenErrorBody, UploadBody, UploadOutcome,
+    VerificationBody, VersionBody, VersionPageBody, WaitBody,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -60,6 +64,28 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
         "Page_BaselineBody" => page(baseline()),
         "Page_MemberBody" => page(member(3, 1)),
         "Page_ChangeBody" => page(ChangeBody::Changed { before: member(3, 1), after: member(11, 2) }),
+        "Page_AuditEntryBody" => page(audit_entry()),
+        "ScanBody" => value(ScanBody {
+            code: "CARREL1:AGL2HQS7CB6EJGSRAAAAAAAAAIAQCAIBAEAQCAIBAEAQC".to_owned(),
+            event: CustodyKindBody::Moved,
+            place: Some("Archive, shelf 4".to_owned()),
+            note: None,
+        }),
+        "ScannedBody" => value(ScannedBody {
+            event: custody_event(),
+            document_name: "gate-manual.pdf".to_owned(),
+            sha256: upload().sha256,
+        }),
+        "Page_CustodyEventBody" => page(custody_event()),
+        "NewHoldBody" => value(NewHoldBody {
+            document_id: Some(id(2)),
+            collection_id: None,
+            reason: "Named in the claim of 3 May.".to_owned(),
+        }),
+        "HoldBody" => value(hold()),
+        "Page_HoldBody" => page(hold()),
+        "ReasonBody" => value(ReasonBody { reason: "The claim was settled on 9 June.".to_owned() }),
+        "ErasureBody" => value(erasure()),
         "DiffBody" => value(DiffBody {
             before: id(3),
             after: id(11),
@@ -131,6 +157,8 @@ pub(super) fn of_operation(name: &str) -> Option<Value> {
     match name {
         "get_report_markdown" => Some(report().into()),
         "get_original" => Some("(the bytes of the original)".into()),
+        "get_label" => Some("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"62mm\" height=\"29mm\">…</svg>".into()),
+        "get_receipt" => Some("eyJhbGciOiJFZERTQSJ9.eyJmb3JtYXQiOiJjYXJyZWwtZXJhc3VyZS1yZWNlaXB0LzEifQ.…".into()),
         "get_bundle" => Some("(the bytes of the archive)".into()),
         "get_jwks" => value(json!({ "keys": [{
             "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "(thumbprint of RFC 7638)",
@@ -326,6 +354,61 @@ fn attempt() -> AttemptBody {
     }
 }
 
+fn audit_entry() -> AuditEntryBody {
+    AuditEntryBody {
+        seq: 118,
+        at: at(30),
+        actor: json!({ "kind": "client", "id": id::<Uuid>(9) }),
+        action: "get_original".to_owned(),
+        subject: Some(id(3)),
+        request_id: id(15),
+        details: json!({ "range": "bytes=0-1023" }),
+        position: Some(117),
+        seal: Some(42),
+        digest: Some(upload().sha256),
+    }
+}
+
+fn custody_event() -> CustodyEventBody {
+    CustodyEventBody {
+        id: id::<CustodyEventId>(16),
+        document_id: id(2),
+        event: CustodyKindBody::Moved,
+        place: Some("Archive, shelf 4".to_owned()),
+        note: None,
+        at: at(40),
+        by: ActorBody::Client { id: id(9) },
+    }
+}
+
+fn hold() -> HoldBody {
+    HoldBody {
+        id: id::<HoldId>(17),
+        document_id: Some(id(2)),
+        collection_id: None,
+        reason: "Named in the claim of 3 May.".to_owned(),
+        placed_at: at(50),
+        placed_by: ActorBody::Client { id: id(9) },
+        released_at: None,
+        released_by: None,
+        release_reason: None,
+    }
+}
+
+fn erasure() -> ErasureBody {
+    ErasureBody {
+        id: id::<ErasureId>(18),
+        document_id: id(2),
+        documents: vec![id(2)],
+        reason: "Asked for by the person it tells of.".to_owned(),
+        state: "completed".to_owned(),
+        job_id: id(4),
+        requested_at: at(70),
+        requested_by: ActorBody::Client { id: id(9) },
+        completed_at: Some(at(73)),
+    }
+}
+
 fn baseline() -> BaselineBody {
     BaselineBody {
         id: id::<BaselineId>(12),
@@ -350,5 +433,6 @@ fn member(version: u128, number: u32) -> MemberBody {
         sha256: "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".to_owned(),
         blake3: "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262".to_owned(),
         rendition_sha256: "fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9".to_owned(),
+        erased: None,
     }
 }

@@ -28,6 +28,7 @@ use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, Securit
         (name = "Collections", description = "Named sets of documents."),
         (name = "Documents", description = "Documents and uploads."),
         (name = "Versions", description = "Immutable versions, their text and their originals."),
+        (name = "Custody", description = "The audit trail, labels and scans, legal holds, erasure with its proof."),
         (name = "Search", description = "Passages by words and by meaning."),
         (name = "Research", description = "Questions in, cited reports out."),
         (name = "Jobs", description = "What runs, why it waits, what failed."),
@@ -64,6 +65,10 @@ fn describe(scope: carrel_domain::Scope) -> &'static str {
         Scope::Research => "Ask questions and read reports.",
         Scope::JobsRead => "See jobs.",
         Scope::JobsWrite => "Retry and cancel jobs.",
+        Scope::AuditRead => "Read the audit trail.",
+        Scope::CustodyWrite => "Record custody events by scanning labels.",
+        Scope::HoldsWrite => "Place and release legal holds.",
+        Scope::DocumentsErase => "Erase documents for good, and get the receipts.",
     }
 }
 

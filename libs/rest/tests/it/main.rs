@@ -8,6 +8,8 @@ mod audit;
 mod bad_files;
 mod bad_requests;
 mod baselines;
+mod custody;
+mod erasure;
 mod events;
 mod faults;
 mod files;

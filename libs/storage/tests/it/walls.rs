@@ -73,8 +73,20 @@ async fn fill(app: &TestApp) {
     for code in codes {
         app.expect_failure(&code);
     }
+    app.operations.seal_all().await.unwrap();
     // What no test of this size brings about by itself.
     for made in [
+        "insert into carrel.custody_event (id, workspace_id, document_id, kind, at, by)
+         select gen_random_uuid(), $1, d.id, 'received', now(), '{\"kind\": \"operator\"}' from carrel.document d limit 1",
+        "insert into carrel.legal_hold (id, workspace_id, document_id, reason, placed_at, placed_by)
+         values (gen_random_uuid(), $1, gen_random_uuid(), 'claim', now(), '{\"kind\": \"operator\"}')",
+        "with begun as (
+             insert into carrel.erasure (id, workspace_id, document_id, reason, state, job_id, requested_at, requested_by)
+             values (gen_random_uuid(), $1, gen_random_uuid(), 'asked for', 'requested', gen_random_uuid(), now(),
+                     '{\"kind\": \"operator\"}')
+             returning id, document_id
+         )
+         insert into carrel.erasure_target (workspace_id, document_id, erasure_id) select $1, document_id, id from begun",
         "insert into carrel.job_refusal (at, job_id, workspace_id, kind, attempt, claim)
          values (now(), gen_random_uuid(), $1, 'probe.act', 1, gen_random_uuid())",
         "insert into carrel.outbox_effect (id, workspace_id, kind, key, payload, run_at, max_attempts, timeout_ms, created_at)
