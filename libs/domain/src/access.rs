@@ -21,12 +21,24 @@ pub enum Scope {
     JobsRead,
     /// Retry and cancel jobs.
     JobsWrite,
+    /// Set what happens to personal data and credentials, and screen again.
+    ScreeningPolicy,
+    /// Release and reject what screening holds, read originals in which something is hidden, look values up.
+    ScreeningReview,
 }
 
 impl Scope {
     /// Every scope, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::DocumentsRead, Self::DocumentsWrite, Self::Search, Self::Research, Self::JobsRead, Self::JobsWrite];
+    pub const ALL: [Self; 8] = [
+        Self::DocumentsRead,
+        Self::DocumentsWrite,
+        Self::Search,
+        Self::Research,
+        Self::JobsRead,
+        Self::JobsWrite,
+        Self::ScreeningPolicy,
+        Self::ScreeningReview,
+    ];
 
     /// The value on the wire.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +49,8 @@ impl Scope {
             Self::Research => "research",
             Self::JobsRead => "jobs:read",
             Self::JobsWrite => "jobs:write",
+            Self::ScreeningPolicy => "screening:policy",
+            Self::ScreeningReview => "screening:review",
         }
     }
 }

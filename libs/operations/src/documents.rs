@@ -3,6 +3,7 @@
 use crate::collections::{check_name, holds_nul, micros};
 use crate::error::invalid;
 use crate::kinds::ExtractDocument;
+use crate::versions::without_text;
 use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use bytes::Bytes;
 use carrel_domain::archive::{Document, DocumentVersion, Original};
@@ -348,19 +349,20 @@ impl Operations {
         let mut transaction = self.database.begin(context.workspace).await?;
         match documents::rendition_slice(&mut transaction, id, span).await? {
             Some(part) => Ok(part),
-            None if documents::version(&mut transaction, id).await?.is_some() => {
-                Err(OperationError::NotFound(Resource::Rendition))
-            }
-            None => Err(OperationError::NotFound(Resource::Version)),
+            None => Err(without_text(documents::version(&mut transaction, id).await?)),
         }
     }
 
-    /// What is needed to send an original; audited, because it is an access.
+    /// What is needed to send an original; audited, because it is an access. Where screening hides something of it, or has
+    /// not looked yet, this takes a reviewer's scope.
     pub async fn get_original(&self, context: &OperationContext, id: VersionId) -> Result<Original, OperationError> {
         context.require(Scope::DocumentsRead)?;
         let mut transaction = self.database.begin(context.workspace).await?;
-        let original =
-            documents::original(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Version))?;
+        let missing = || OperationError::NotFound(Resource::Version);
+        if documents::version(&mut transaction, id).await?.ok_or_else(missing)?.is_veiled() {
+            context.require(Scope::ScreeningReview)?;
+        }
+        let original = documents::original(&mut transaction, id).await?.ok_or_else(missing)?;
         access::audit(&mut transaction, context, "get_original", Some(id.0), json!({})).await?;
         transaction.commit().await?;
         Ok(original)

@@ -25,6 +25,7 @@ mod jobs;
 pub mod kinds;
 mod reports;
 mod research;
+pub mod screening;
 mod search;
 mod tokens;
 mod versions;
@@ -37,6 +38,7 @@ pub use error::{OperationError, Resource};
 pub use idempotency::{Answer, IdempotencyKey, Once, Reply};
 pub use reports::RunComparison;
 pub use research::{Question, RunView};
+pub use screening::{Screening, ScreeningKey};
 pub use search::{SearchAnswer, SearchRequest};
 pub use tokens::{Bearer, IssuedToken, TokenIssuer, new_secret, secret_digest};
 pub use versions::{ShownDifference, VersionDiff};
@@ -103,6 +105,8 @@ pub struct Operations {
     pub limits: Limits,
     /// How search ranks.
     pub ranking: Ranking,
+    /// Finds personal data and credentials.
+    pub screening: Screening,
 }
 
 impl Operations {

@@ -21,6 +21,7 @@ pub struct TokenIssuer {
     key_id: String,
     jwk: Value,
     bundles: carrel_bundle::SigningKey,
+    screening: crate::ScreeningKey,
     issuer: String,
     lifetime: chrono::Duration,
 }
@@ -96,7 +97,8 @@ impl TokenIssuer {
         // One secret to keep instead of two: the hash of a secret and a purpose tells nothing of the secret.
         let seed = Sha256::new().chain_update(b"carrel bundle key 1\0").chain_update(secret.to_bytes()).finalize();
         let bundles = carrel_bundle::SigningKey::from_seed(seed.into());
-        Ok(Self { signing, checking, key_id, jwk, bundles, issuer: issuer.to_owned(), lifetime })
+        let screening = crate::ScreeningKey::derive(&secret.to_bytes());
+        Ok(Self { signing, checking, key_id, jwk, bundles, screening, issuer: issuer.to_owned(), lifetime })
     }
 
     /// A new key as PKCS #8 PEM.
@@ -124,6 +126,11 @@ impl TokenIssuer {
             "kid": self.bundles.thumbprint(),
         });
         json!({ "keys": [self.jwk, bundles] })
+    }
+
+    /// The key of screening's digests that follows from this one, for instances that set none of their own.
+    pub fn screening_key(&self) -> crate::ScreeningKey {
+        self.screening.clone()
     }
 
     /// The key that signs bundles.

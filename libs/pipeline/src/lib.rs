@@ -4,6 +4,7 @@
 //! document.extract                                                 short documents, where the model is at hand
 //!                  -> document.index                               short documents elsewhere
 //!                  -> passages.embed … -> document.publish         long documents
+//! collection.rescreen -> document.rescreen -> (as after document.extract)
 //! research.plan    -> research.gather … -> research.write
 //! ```
 //!
@@ -17,12 +18,15 @@
 //! # }
 //! ```
 
+mod breaches;
 mod children;
 mod clear;
 mod extract;
 mod index;
 mod maintenance;
+mod rescreen;
 mod research;
+mod screen;
 
 use carrel_domain::job::Schedule;
 use carrel_extract::Sandbox;
@@ -84,6 +88,8 @@ impl Pipeline {
             .register::<carrel_operations::kinds::ReleaseOriginal>(self.clone())
             .register::<carrel_operations::kinds::MergeSegments>(self.clone())
             .register::<carrel_operations::kinds::ClearCollection>(self.clone())
+            .register::<carrel_operations::kinds::RescreenCollection>(self.clone())
+            .register::<carrel_operations::kinds::RescreenDocument>(self.clone())
             .register::<TidyWorkspace>(self.clone())
             .register::<carrel_operations::kinds::PlanResearch>(self.clone())
             .register::<carrel_operations::kinds::GatherEvidence>(self.clone())

@@ -26,6 +26,7 @@ pub mod jobs;
 pub mod originals;
 mod page;
 pub mod research;
+pub mod screening;
 pub mod search;
 
 pub use admin::{Admin, NewClient, SchemaState};
