@@ -5,7 +5,7 @@
 use crate::collections::micros;
 use crate::error::invalid;
 use crate::kinds::{ExtractDocument, RescreenCollection};
-use crate::{CursorKey, Listing, OperationError, Operations, Resource};
+use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use carrel_domain::archive::DocumentVersion;
 use carrel_domain::digest::Digest;
 use carrel_domain::job::JobSpec;
@@ -207,9 +207,17 @@ impl Operations {
     }
 
     /// Screens a collection again, by the policy in force when each of its versions has its turn.
-    pub async fn rescreen(&self, context: &OperationContext, id: CollectionId) -> Result<JobId, OperationError> {
+    pub async fn rescreen(
+        &self,
+        context: &OperationContext,
+        id: CollectionId,
+        once: Once<'_, JobId>,
+    ) -> Result<Answer<JobId>, OperationError> {
         context.require(Scope::ScreeningPolicy)?;
         let mut transaction = self.database.begin(context.workspace).await?;
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
         collections::get(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Collection))?;
         let mut spec = JobSpec::new(self.new_id(), &RescreenCollection { collection: id })?;
         spec.unique_key = Some(id.to_string());
@@ -217,8 +225,7 @@ impl Operations {
         let ids = jobs::enqueue(&mut transaction, &[spec], &context.actor).await?;
         let job = ids.first().copied().ok_or_else(|| OperationError::Internal("no job was made".to_owned()))?;
         access::audit(&mut transaction, context, "rescreen_collection", Some(id.0), json!({ "job": job })).await?;
-        transaction.commit().await?;
-        Ok(job)
+        once.commit(transaction, context.now, job).await
     }
 
     /// What screening has to say about a document's newest version.
@@ -284,20 +291,25 @@ impl Operations {
         &self,
         context: &OperationContext,
         id: VersionId,
-        release: Release,
-        reason: &str,
-    ) -> Result<JobId, OperationError> {
+        (release, reason): (Release, &str),
+        once: Once<'_, JobId>,
+    ) -> Result<Answer<JobId>, OperationError> {
+        context.require(Scope::ScreeningReview)?;
+        let mut transaction = self.database.begin(context.workspace).await?;
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
+        }
         let review = Review::Released { shown: release.as_str() };
-        let mut transaction = self.review(context, id, &review, reason).await?;
+        review_version(&mut transaction, context, id, &review, reason).await?;
         let mut spec = JobSpec::new(self.new_id(), &ExtractDocument { version: id })?;
         spec.traceparent.clone_from(&context.traceparent);
         let job = spec.id;
         jobs::enqueue(&mut transaction, &[spec], &context.actor).await?;
         let details = json!({ "reason": reason, "as": release, "job": job });
         access::audit(&mut transaction, context, "release_version", Some(id.0), details).await?;
-        transaction.commit().await?;
+        let answer = once.commit(transaction, context.now, job).await?;
         metrics::counter!("carrel_screening_reviews_total", "decision" => "released").increment(1);
-        Ok(job)
+        Ok(answer)
     }
 
     /// Keeps a quarantined version out for good.
@@ -306,34 +318,18 @@ impl Operations {
         context: &OperationContext,
         id: VersionId,
         reason: &str,
-    ) -> Result<(), OperationError> {
-        let mut transaction = self.review(context, id, &Review::Rejected, reason).await?;
-        access::audit(&mut transaction, context, "reject_version", Some(id.0), json!({ "reason": reason })).await?;
-        transaction.commit().await?;
-        metrics::counter!("carrel_screening_reviews_total", "decision" => "rejected").increment(1);
-        Ok(())
-    }
-
-    async fn review(
-        &self,
-        context: &OperationContext,
-        id: VersionId,
-        review: &Review,
-        reason: &str,
-    ) -> Result<Transaction, OperationError> {
+        once: Once<'_, ()>,
+    ) -> Result<Answer<()>, OperationError> {
         context.require(Scope::ScreeningReview)?;
-        let length = reason.trim().chars().count();
-        if length == 0 || length > LONGEST_REASON || reason.contains('\0') {
-            return invalid("reason", format!("must have 1 to {LONGEST_REASON} characters and no NUL"));
-        }
         let mut transaction = self.database.begin(context.workspace).await?;
-        let found = documents::version(&mut transaction, id).await?;
-        let version = found.ok_or(OperationError::NotFound(Resource::Version))?;
-        let now = micros(context.now);
-        if !screening::review(&mut transaction, id, review, reason.trim(), now, &context.actor).await? {
-            return Err(OperationError::NotHeld { state: version.state.as_str() });
+        if let Some(reply) = once.claim(&mut transaction, context.now).await? {
+            return Ok(Answer::Repeated(reply));
         }
-        Ok(transaction)
+        review_version(&mut transaction, context, id, &Review::Rejected, reason).await?;
+        access::audit(&mut transaction, context, "reject_version", Some(id.0), json!({ "reason": reason })).await?;
+        let answer = once.commit(transaction, context.now, ()).await?;
+        metrics::counter!("carrel_screening_reviews_total", "decision" => "rejected").increment(1);
+        Ok(answer)
     }
 
     /// Where else a value occurs in the workspace. The value is compared by digest; it is neither stored nor logged.
@@ -357,6 +353,26 @@ impl Operations {
         transaction.commit().await?;
         Ok(found)
     }
+}
+
+async fn review_version(
+    transaction: &mut Transaction,
+    context: &OperationContext,
+    id: VersionId,
+    review: &Review,
+    reason: &str,
+) -> Result<(), OperationError> {
+    let length = reason.trim().chars().count();
+    if length == 0 || length > LONGEST_REASON || reason.contains('\0') {
+        return invalid("reason", format!("must have 1 to {LONGEST_REASON} characters and no NUL"));
+    }
+    let found = documents::version(transaction, id).await?;
+    let version = found.ok_or(OperationError::NotFound(Resource::Version))?;
+    let now = micros(context.now);
+    if !screening::review(transaction, id, review, reason.trim(), now, &context.actor).await? {
+        return Err(OperationError::NotHeld { state: version.state.as_str() });
+    }
+    Ok(())
 }
 
 async fn view(transaction: &mut Transaction, of: PolicyOf) -> Result<PolicyView, OperationError> {

@@ -13,7 +13,6 @@ use carrel_domain::archive::VersionState;
 use carrel_operations::kinds::{RescreenCollection, RescreenDocument};
 use carrel_queue::{Completed, Handler, JobContext, JobError};
 use carrel_screening::mask;
-use carrel_storage::documents::NewRendition;
 use carrel_storage::index::VersionPlace;
 use carrel_storage::{Transaction, access, documents, index, jobs, screening};
 use serde_json::json;
@@ -144,14 +143,7 @@ impl Pipeline {
         index::withdraw(transaction, id, place, words).await?;
         let old = documents::rendition(transaction, id).await?;
         documents::remove_rendition(transaction, id).await?;
-        let rendition = NewRendition {
-            version: id,
-            rendition: &derived.rendition,
-            language: derived.language,
-            sha256: derived.sha256,
-            now: operation.now,
-        };
-        documents::insert_rendition(transaction, &rendition).await?;
+        documents::insert_rendition(transaction, &derived.new_rendition(id, &operation)).await?;
         let follows = old.is_some_and(|old| mask::agree(&old.text, &derived.rendition.text));
         let requoted = if follows { Some(screening::requote(transaction, id).await?) } else { None };
         if held {

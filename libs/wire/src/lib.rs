@@ -13,6 +13,7 @@ mod baselines;
 mod jobs;
 mod problem;
 mod research;
+mod screening;
 mod search;
 
 pub use archive::*;
@@ -20,6 +21,7 @@ pub use baselines::*;
 pub use jobs::*;
 pub use problem::*;
 pub use research::*;
+pub use screening::*;
 pub use search::*;
 
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! The commands, their options and their help.
 
-use crate::{add, admin, ask, baseline, credentials, diff, eval, jobs, report, screen, search, show, up};
+use crate::{add, admin, ask, baseline, credentials, diff, eval, jobs, report, screen, screening, search, show, up};
 use anyhow::Result;
 use carrel_client::Client;
 use carrel_runtime::config::{Settings, Sources};
@@ -62,6 +62,9 @@ enum Command {
     Verify(report::Verify),
     /// Find personal data and credentials in files; needs no server.
     Screen(screen::Screen),
+    /// Say what happens to personal data and credentials, see what was found, release what is held.
+    #[command(subcommand)]
+    Screening(screening::Screening),
     /// See jobs, why they wait, and run them again or cancel them.
     Jobs(jobs::Jobs),
     /// Measure retrieval and quotes on an evaluation set.
@@ -107,6 +110,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Report(report) => return report.run(&connect()?, json).await,
         Command::Verify(verify) => return verify.run(json),
         Command::Screen(screen) => screen.run(json).await?,
+        Command::Screening(screening) => screening.run(&connect()?, json).await?,
         Command::Jobs(jobs) => jobs.run(&connect()?, json).await?,
         Command::Eval(eval) => eval.run(&connect()?, json).await?,
         Command::Admin(admin) => return admin.run(&Settings::load(&sources)?, json).await,

@@ -28,6 +28,7 @@ use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, Securit
         (name = "Collections", description = "Named sets of documents."),
         (name = "Documents", description = "Documents and uploads."),
         (name = "Versions", description = "Immutable versions, their text and their originals."),
+        (name = "Screening", description = "Personal data and credentials: policies, reports, reviews."),
         (name = "Search", description = "Passages by words and by meaning."),
         (name = "Research", description = "Questions in, cited reports out."),
         (name = "Jobs", description = "What runs, why it waits, what failed."),
@@ -64,6 +65,8 @@ fn describe(scope: carrel_domain::Scope) -> &'static str {
         Scope::Research => "Ask questions and read reports.",
         Scope::JobsRead => "See jobs.",
         Scope::JobsWrite => "Retry and cancel jobs.",
+        Scope::ScreeningPolicy => "Set screening policies; screen again.",
+        Scope::ScreeningReview => "Release and reject what screening holds; read veiled originals; look values up.",
     }
 }
 

@@ -33,7 +33,7 @@ fn every_operation_is_described() {
             assert!(has_text(&parameter["description"]), "{name}: parameter {}", parameter["name"]);
         }
         let keyed = operation["parameters"].to_string().contains("Idempotency-Key");
-        let wants_key = route.method == Method::POST && !["search", "issue_token"].contains(&name.as_str());
+        let wants_key = route.method == Method::POST && !["search", "issue_token", "look_up_value"].contains(&name.as_str());
         assert_eq!(keyed, wants_key, "{name}: Idempotency-Key");
     }
 }
@@ -107,7 +107,7 @@ async fn the_examples_work() {
     let client = app.client(Scopes::all()).await;
     let mut tried = 0;
     for route in routes::guarded() {
-        let Some(example) = route.example() else { continue };
+        let Some(example) = route.example().filter(|_| !route.path.contains('{')) else { continue };
         let answer = client.request(route.method.clone(), &route.path).json(example).send().await.unwrap();
         assert!(answer.status().is_success(), "{}: {}", route.name, answer.text().await.unwrap());
         tried += 1;
