@@ -236,7 +236,8 @@ impl Operations {
     ) -> Result<DocumentScreening, OperationError> {
         context.require(Scope::DocumentsRead)?;
         let mut transaction = self.database.begin(context.workspace).await?;
-        let document = documents::get(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Document))?;
+        let document =
+            documents::get(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Document))?;
         let found = screening::get(&mut transaction, document.latest.id).await?;
         let screening = found.ok_or(OperationError::NotFound(Resource::Screening))?;
         Ok(DocumentScreening { version: document.latest, name: document.name, screening })

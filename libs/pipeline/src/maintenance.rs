@@ -72,6 +72,7 @@ impl Handler<TidyWorkspace> for Pipeline {
             }
         }
         jobs::enqueue(&mut transaction, &merges, &operation.actor).await?;
-        cx.complete(transaction, json!({ "answers": answers, "breach_answers": lookups, "collections": merges.len() })).await
+        cx.complete(transaction, json!({ "answers": answers, "breach_answers": lookups, "collections": merges.len() }))
+            .await
     }
 }

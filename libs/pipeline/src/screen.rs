@@ -69,9 +69,9 @@ pub(crate) async fn rules(
 ) -> Result<Rules, JobError> {
     let policy = effective(transaction, Some(collection)).await.map_err(from_operation)?;
     let review = screening::get(transaction, version).await?;
-    let release = review.filter(|known| known.review.as_deref() == Some("released")).map(|known| {
-        if known.review_as.as_deref() == Some("plain") { Release::Plain } else { Release::Masked }
-    });
+    let release = review
+        .filter(|known| known.review.as_deref() == Some("released"))
+        .map(|known| if known.review_as.as_deref() == Some("plain") { Release::Plain } else { Release::Masked });
     Ok(Rules { policy, release })
 }
 
@@ -148,7 +148,8 @@ fn decide(
     let scanner = service.scanner()?;
     let keyed = service.key.is_some();
     // Without a key of the instance, values are still told apart within the version.
-    let key = service.key.as_ref().map_or_else(|| WorkspaceKey::new(rand_key(workspace)), |key| key.for_workspace(workspace));
+    let key =
+        service.key.as_ref().map_or_else(|| WorkspaceKey::new(rand_key(workspace)), |key| key.for_workspace(workspace));
     let text = apply(scanner, &key, rules, &rendition.text);
     let redactor = text.redactor(&rendition.text)?;
     let addresses = addresses(&rendition.text, &text);
@@ -163,7 +164,9 @@ fn decide(
         redactor.redact(found.masked.as_deref().unwrap_or(title))
     };
     let uploaded_title = uploaded.as_ref().map(|title| hide(title, &mut all));
-    rendition.title = rendition.title.map(|title| if Some(&title) == uploaded.as_ref() { redactor.redact(&title) } else { hide(&title, &mut all) });
+    rendition.title = rendition
+        .title
+        .map(|title| if Some(&title) == uploaded.as_ref() { redactor.redact(&title) } else { hide(&title, &mut all) });
     for section in &mut rendition.map.sections {
         // Headings repeat the text; what is hidden there is hidden here, and what they alone reveal as well.
         let alone = apply(scanner, &key, rules, &section.heading);

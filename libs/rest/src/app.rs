@@ -3,7 +3,8 @@
 use crate::health::Readiness;
 use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TIMED_OUT};
 use crate::{
-    access, baselines, collections, documents, health, jobs, observe, openapi, page, research, screening, search, versions,
+    access, baselines, collections, documents, health, jobs, observe, openapi, page, research, screening, search,
+    versions,
 };
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};

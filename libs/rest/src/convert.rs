@@ -11,7 +11,8 @@ use carrel_storage::jobs::{Attempt, AttemptOutcome, Explanation, Job, JobFailure
 use carrel_wire::{
     AttemptBody, CitationBody, ClaimBody, CollectionBody, DocumentBody, FailureBody, FilterBody, HitBody, JobBody,
     JobPageBody, ModeBody, Page, PassageBody, ProgressBody, RetriedBody, RetriesBody, RunBody, RunPageBody, ScoresBody,
-    ScreeningNoteBody, SearchAnswerBody, SearchedBody, SnippetBody, StepBody, UploadBody, UploadOutcome, VersionBody, WaitBody,
+    ScreeningNoteBody, SearchAnswerBody, SearchedBody, SnippetBody, StepBody, UploadBody, UploadOutcome, VersionBody,
+    WaitBody,
 };
 use chrono::{DateTime, Utc};
 

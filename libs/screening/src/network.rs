@@ -131,7 +131,9 @@ mod tests {
             assert!(ipv6_at(text.as_bytes(), 0).is_none(), "{text}");
         }
         assert!(mac_at(b"00:1B:44:11:3A:B7", 0).is_some() && mac_at(b"001b.4411.3ab7", 0).is_some());
-        assert!(spaced_mac_at(b"A9 C5 D4 9F EB D3", 0).is_some() && spaced_mac_at(b"A9 C5 D4 9F EB D3 B6 65.", 0).is_some());
+        assert!(
+            spaced_mac_at(b"A9 C5 D4 9F EB D3", 0).is_some() && spaced_mac_at(b"A9 C5 D4 9F EB D3 B6 65.", 0).is_some()
+        );
         for text in ["A9 C5 D4 9F EB", "A9 C5 D4 9F EB D3 B6", "A9 C5 D4 9F EB D3a", "be ad"] {
             assert!(spaced_mac_at(text.as_bytes(), 0).is_none(), "{text}");
         }

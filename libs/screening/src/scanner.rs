@@ -120,14 +120,12 @@ impl Scanner {
     pub fn expecting(&self, kind: Kind) -> Hints {
         let of_identity = identity::specs().enumerate().filter(|(_, spec)| spec.kind == kind);
         let mut context = of_identity.fold(Context::default(), |all, (index, _)| all.and(Context::identity(index)));
-        for (other, bit) in
-            [
+        for (other, bit) in [
             (Kind::PHONE, Context::PHONE),
             (Kind::CARD, Context::CARD),
             (Kind::ABA_ROUTING, Context::ROUTING),
             (Kind::MAC, Context::MAC),
-        ]
-        {
+        ] {
             if kind == other {
                 context = context.and(bit);
             }

@@ -483,10 +483,7 @@ pub async fn sums(transaction: &mut Transaction, collection: CollectionId) -> Re
     .await?;
     Ok(Sums {
         documents: verdicts.iter().map(|row| row.documents.unsigned_abs()).sum(),
-        verdicts: verdicts
-            .into_iter()
-            .filter_map(|row| Some((row.verdict?, row.documents.unsigned_abs())))
-            .collect(),
+        verdicts: verdicts.into_iter().filter_map(|row| Some((row.verdict?, row.documents.unsigned_abs()))).collect(),
         kinds: kinds
             .into_iter()
             .map(|row| KindSum {

@@ -164,7 +164,9 @@ impl Policy {
         }
         print(&view);
         if matches!(self, Self::Set { .. }) {
-            println!("It holds for what comes from now on; `carrel screening rescreen COLLECTION` applies it to the rest.");
+            println!(
+                "It holds for what comes from now on; `carrel screening rescreen COLLECTION` applies it to the rest."
+            );
         }
         Ok(())
     }
@@ -257,7 +259,11 @@ async fn held(client: &Client, collection: Option<&str>, json: bool) -> Result<(
     for document in waiting {
         let latest = &document.latest;
         println!("{}  {}", latest.id, output::line(&document.name, 80));
-        println!("    {}; see: carrel screening report {}", note(&latest.state, latest.screening.as_ref()), document.id);
+        println!(
+            "    {}; see: carrel screening report {}",
+            note(&latest.state, latest.screening.as_ref()),
+            document.id
+        );
     }
     Ok(())
 }

@@ -79,12 +79,9 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
         }),
         "DocumentBody" => value(document()),
         "PolicyBody" => value(policy()),
-        "PolicyViewBody" => value(PolicyViewBody {
-            policy: policy(),
-            effective: policy(),
-            revision: 3,
-            updated_at: Some(at(20)),
-        }),
+        "PolicyViewBody" => {
+            value(PolicyViewBody { policy: policy(), effective: policy(), revision: 3, updated_at: Some(at(20)) })
+        }
         "DocumentScreeningBody" => value(document_screening()),
         "CollectionScreeningBody" => value(collection_screening()),
         "ReleaseBody" => value(ReleaseBody {
@@ -161,14 +158,18 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
 pub(super) fn of_operation(name: &str) -> Option<Value> {
     match name {
         "get_report_markdown" => Some(report().into()),
-        "get_document_screening_csv" => Some(
-            "version,place,kind,category,severity,action,start,end,confidence,validated,mask,digest\n…\n".into(),
-        ),
-        "get_document_screening_markdown" => Some("# Screening of gate-manual.pdf\n\nVersion 1 (searchable): …\n".into()),
-        "get_collection_screening_csv" => Some(
-            "document,name,state,verdict,kind,category,action,count,validated,values\n…\n".into(),
-        ),
-        "get_collection_screening_markdown" => Some("# Screening of the collection harbour\n\n24 documents: …\n".into()),
+        "get_document_screening_csv" => {
+            Some("version,place,kind,category,severity,action,start,end,confidence,validated,mask,digest\n…\n".into())
+        }
+        "get_document_screening_markdown" => {
+            Some("# Screening of gate-manual.pdf\n\nVersion 1 (searchable): …\n".into())
+        }
+        "get_collection_screening_csv" => {
+            Some("document,name,state,verdict,kind,category,action,count,validated,values\n…\n".into())
+        }
+        "get_collection_screening_markdown" => {
+            Some("# Screening of the collection harbour\n\n24 documents: …\n".into())
+        }
         "get_original" => Some("(the bytes of the original)".into()),
         "get_bundle" => Some("(the bytes of the archive)".into()),
         "get_jwks" => value(json!({ "keys": [{

@@ -93,7 +93,17 @@ pub(crate) async fn document_csv(
 ) -> Result<Response, Problem> {
     let found = app.operations.document_screening(&context, id).await?;
     let header = [
-        "version", "place", "kind", "category", "severity", "action", "start", "end", "confidence", "validated", "mask",
+        "version",
+        "place",
+        "kind",
+        "category",
+        "severity",
+        "action",
+        "start",
+        "end",
+        "confidence",
+        "validated",
+        "mask",
         "digest",
     ];
     let head = table(&header, Vec::new());

@@ -35,7 +35,11 @@ async fn service() -> (String, Asked) {
             return StatusCode::UNAUTHORIZED.into_response();
         }
         asked.lock().unwrap().push(account.clone());
-        if account.starts_with("ann") { r#"[{"Name":"Adobe"}]"#.into_response() } else { StatusCode::NOT_FOUND.into_response() }
+        if account.starts_with("ann") {
+            r#"[{"Name":"Adobe"}]"#.into_response()
+        } else {
+            StatusCode::NOT_FOUND.into_response()
+        }
     }
     let asked = Asked::default();
     let app = Router::new()

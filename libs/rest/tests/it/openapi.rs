@@ -33,7 +33,8 @@ fn every_operation_is_described() {
             assert!(has_text(&parameter["description"]), "{name}: parameter {}", parameter["name"]);
         }
         let keyed = operation["parameters"].to_string().contains("Idempotency-Key");
-        let wants_key = route.method == Method::POST && !["search", "issue_token", "look_up_value"].contains(&name.as_str());
+        let wants_key =
+            route.method == Method::POST && !["search", "issue_token", "look_up_value"].contains(&name.as_str());
         assert_eq!(keyed, wants_key, "{name}: Idempotency-Key");
     }
 }

@@ -110,7 +110,8 @@ async fn what_is_held_waits_for_a_reviewer() {
     let app = TestApp::start().await;
     let client = app.client(Scopes::all()).await;
     let collection = client.collection("harbour").await;
-    set(&client, "/api/v1/screening/policy", json!({ "categories": { "credential": "hold", "financial": "mask" } })).await;
+    set(&client, "/api/v1/screening/policy", json!({ "categories": { "credential": "hold", "financial": "mask" } }))
+        .await;
     let text = format!("The signal tower uses the token {TOKEN} for the gate. Card {CARD} pays for it.");
     let uploaded = client.upload(collection, "tower.txt", text.clone()).await;
     app.idle().await;
@@ -305,8 +306,7 @@ async fn reports_name_kinds_and_never_values() {
     let looked: Value = looked.json().await.unwrap();
     assert_eq!(looked["occurrences"].as_array().unwrap().len(), 2, "{looked}");
     let stranger = app.stranger().await;
-    let other: Value =
-        stranger.post("/api/v1/screening/lookup", &json!({ "value": CARD })).await.json().await.unwrap();
+    let other: Value = stranger.post("/api/v1/screening/lookup", &json!({ "value": CARD })).await.json().await.unwrap();
     assert_eq!(other["occurrences"], json!([]));
 }
 
@@ -323,7 +323,6 @@ async fn titles_are_screened_like_texts() {
     assert_eq!(places(&app, IBAN).await, Vec::<String>::new());
     let title = version(&client, &uploaded).await.version.title.unwrap();
     assert!(title.starts_with("Refunds to ••••"), "{title}");
-    let held: Page<Value> =
-        client.read(&format!("/api/v1/collections/{collection}/documents?state=quarantined")).await;
+    let held: Page<Value> = client.read(&format!("/api/v1/collections/{collection}/documents?state=quarantined")).await;
     assert!(held.items.is_empty());
 }

@@ -3,8 +3,7 @@
 use super::Settings;
 use super::error::ConfigError;
 use super::sections::{
-    Ai, Auth, Database, Embedder, Extract, Jobs, Redis, Screening, Search, Server, Store, StoreKind,
-    Telemetry,
+    Ai, Auth, Database, Embedder, Extract, Jobs, Redis, Screening, Search, Server, Store, StoreKind, Telemetry,
 };
 use secrecy::ExposeSecret;
 use std::ops::RangeInclusive;

@@ -59,15 +59,8 @@ struct Prefix {
 }
 
 /// Regions that share the national numbers of another one: the French overseas departments.
-const SHARED: [(&[u8; 2], &[u8; 2]); 7] = [
-    (b"GP", b"FR"),
-    (b"GF", b"FR"),
-    (b"MQ", b"FR"),
-    (b"RE", b"FR"),
-    (b"YT", b"FR"),
-    (b"BL", b"FR"),
-    (b"MF", b"FR"),
-];
+const SHARED: [(&[u8; 2], &[u8; 2]); 7] =
+    [(b"GP", b"FR"), (b"GF", b"FR"), (b"MQ", b"FR"), (b"RE", b"FR"), (b"YT", b"FR"), (b"BL", b"FR"), (b"MF", b"FR")];
 
 struct CodePlan {
     expression: String,

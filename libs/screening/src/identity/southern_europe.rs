@@ -21,14 +21,9 @@ pub(super) const SPECS: &[Spec] = &[
         nie,
     ),
     // The tax numbers of Spaniards without a national identity document, and of foreigners without a number of theirs.
-    spec(
-        "national_id.es.nif",
-        "ES",
-        "A9999999A|A-9999999-A",
-        Belief::Named,
-        &["nif"],
-        |id| b"KLM".contains(&id[0]) && number(&id[1..8]).is_some_and(|n| SPANISH[(n % 23) as usize] == id[8]),
-    ),
+    spec("national_id.es.nif", "ES", "A9999999A|A-9999999-A", Belief::Named, &["nif"], |id| {
+        b"KLM".contains(&id[0]) && number(&id[1..8]).is_some_and(|n| SPANISH[(n % 23) as usize] == id[8])
+    }),
     spec(
         "national_id.es.cif",
         "ES",

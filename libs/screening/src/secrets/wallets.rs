@@ -30,7 +30,9 @@ pub(crate) fn word(text: &[u8], start: usize, end: usize, context: Context) -> O
                 bs58::decode(word).with_alphabet(bs58::Alphabet::RIPPLE).with_check(Some(0)).into_vec().ok()?;
             if payload.len() == 21 { found(Kind::XRP, 98, true) } else { None }
         }
-        b'1' | b'2' | b'3' | b'L' | b'M' | b'D' | b'X' | b'T' | b'm' | b'n' | b't' if (26..=35).contains(&word.len()) => {
+        b'1' | b'2' | b'3' | b'L' | b'M' | b'D' | b'X' | b'T' | b'm' | b'n' | b't'
+            if (26..=35).contains(&word.len()) =>
+        {
             let kind = base58_address(word)?;
             found(kind, 99, true)
         }
