@@ -90,7 +90,7 @@ impl Pipeline {
         let media_type = rendition.media_type.clone();
         let decided = {
             let (service, policy) = (service.clone(), rules.clone());
-            compute(move || decide(&service, workspace, &policy, rendition, uploaded)).await?
+            compute(move || decide(&service, workspace, &policy, rendition, uploaded.as_deref())).await?
         };
         let mut decided = decided.map_err(from_operation)?;
         cx.check_cancelled()?;
@@ -143,7 +143,7 @@ fn decide(
     workspace: WorkspaceId,
     rules: &Rules,
     mut rendition: Rendition,
-    uploaded: Option<String>,
+    uploaded: Option<&str>,
 ) -> Result<Decided, OperationError> {
     let scanner = service.scanner()?;
     let keyed = service.key.is_some();
@@ -163,10 +163,10 @@ fn decide(
         all.extend(found.decisions);
         redactor.redact(found.masked.as_deref().unwrap_or(title))
     };
-    let uploaded_title = uploaded.as_ref().map(|title| hide(title, &mut all));
+    let uploaded_title = uploaded.map(|title| hide(title, &mut all));
     rendition.title = rendition
         .title
-        .map(|title| if Some(&title) == uploaded.as_ref() { redactor.redact(&title) } else { hide(&title, &mut all) });
+        .map(|title| if Some(title.as_str()) == uploaded { redactor.redact(&title) } else { hide(&title, &mut all) });
     for section in &mut rendition.map.sections {
         // Headings repeat the text; what is hidden there is hidden here, and what they alone reveal as well.
         let alone = apply(scanner, &key, rules, &section.heading);
@@ -179,7 +179,7 @@ fn decide(
         rendition.text = masked;
     }
     let screening = stored(rules, verdict, &all, &places, keyed)?;
-    let uploaded_title = uploaded_title.filter(|title| Some(title) != uploaded.as_ref());
+    let uploaded_title = uploaded_title.filter(|title| Some(title.as_str()) != uploaded);
     Ok(Decided { rendition, uploaded_title, verdict, screening, addresses })
 }
 

@@ -186,7 +186,6 @@ impl From<OperationError> for Problem {
             OperationError::NotHeld { .. } => NOT_QUARANTINED,
             OperationError::NoDigestKey => NO_DIGEST_KEY,
             OperationError::PolicyChanged { .. } => POLICY_CHANGED,
-            OperationError::Screening(_) => return fault(INTERNAL, &error),
             OperationError::ForeignCursor => FOREIGN_CURSOR,
             OperationError::TooLarge { .. } => BODY_TOO_LARGE,
             OperationError::EmptyFile => EMPTY_FILE,
@@ -198,7 +197,7 @@ impl From<OperationError> for Problem {
             OperationError::SpaceMismatch { .. } => SPACE_MISMATCH,
             OperationError::Storage(source) => return storage_problem(source),
             OperationError::Inference(source) => return inference_problem(source),
-            OperationError::Internal(_) => return fault(INTERNAL, &error),
+            OperationError::Screening(_) | OperationError::Internal(_) => return fault(INTERNAL, &error),
         };
         Self::new(code, detail)
     }

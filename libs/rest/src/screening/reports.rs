@@ -213,7 +213,7 @@ pub(crate) async fn collection_csv(
     app.operations.get_collection(&context, id).await?;
     let header = ["document", "name", "state", "verdict", "kind", "category", "action", "count", "validated", "values"];
     let parts = documents(app, context, id).map(|part| {
-        let rows = part?.into_iter().flat_map(document_rows).collect();
+        let rows = part?.iter().flat_map(document_rows).collect();
         Ok(table(&[], rows))
     });
     Ok(text(CSV, table(&header, Vec::new()), parts, String::new()))
@@ -319,7 +319,7 @@ fn finding_row(version: &str, one: &Finding) -> Vec<String> {
     ]
 }
 
-fn document_rows(one: ScreenedDocument) -> Vec<Vec<String>> {
+fn document_rows(one: &ScreenedDocument) -> Vec<Vec<String>> {
     let verdict = one.verdict.clone().unwrap_or_default();
     let line = |rest: [String; 6]| {
         let mut row = vec![one.document.to_string(), one.name.clone(), one.state.clone(), verdict.clone()];
