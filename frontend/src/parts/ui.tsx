@@ -47,7 +47,7 @@ export function Loading({ what }: { what: string }) {
 }
 
 const GOOD = new Set(["searchable", "completed"]);
-const BAD = new Set(["failed", "discarded"]);
+const BAD = new Set(["failed", "discarded", "quarantined", "rejected"]);
 const MOVING = new Set(["received", "extracted", "running", "planning", "gathering", "writing"]);
 
 /** A state as a word; the colour only repeats it. */

@@ -9,7 +9,7 @@ import { Uploads } from "../parts/uploads";
 import { type Problem, problemOf } from "../problem";
 import { documentLink } from "../route";
 
-const STATES = ["", "received", "extracted", "searchable", "failed"];
+const STATES = ["", "received", "extracted", "searchable", "failed", "quarantined", "rejected"];
 
 function Row({ document }: { document: DocumentBody }) {
   const { latest } = document;

@@ -32,7 +32,7 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
     watch_parts(&health, &parts);
     let embedder = local_embedder(settings).await?;
     watch_model(&health, Arc::clone(&embedder));
-    let operations = operations(settings, &parts, Arc::clone(&embedder), unused_tokens()?);
+    let operations = operations(settings, &parts, Arc::clone(&embedder), unused_tokens()?)?;
     let worker = worker::build(settings, &operations, &[(QueueName::Ai, concurrency)])?;
     watch_queue(&health, Some(worker.health()));
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;

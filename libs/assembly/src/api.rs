@@ -34,7 +34,7 @@ pub async fn run_api(settings: &Settings, stop: CancellationToken) -> Result<(),
     watch_queue(&health, None);
     let embedder = remote_embedder(settings).await?;
     watch_model(&health, Arc::clone(&embedder));
-    let operations = operations(settings, &parts, embedder, tokens(settings)?);
+    let operations = operations(settings, &parts, embedder, tokens(settings)?)?;
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
     let (_, served) = serve(settings, operations, health, stop.clone()).await?;
     let ended = served.await;

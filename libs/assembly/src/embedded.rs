@@ -67,7 +67,7 @@ pub async fn up(
     watch_parts(&health, &parts);
     let embedder = local_embedder(&settings).await?;
     watch_model(&health, Arc::clone(&embedder));
-    let operations = operations(&settings, &parts, embedder, tokens(&settings)?);
+    let operations = operations(&settings, &parts, embedder, tokens(&settings)?)?;
     let queues = worker::configured_queues(&settings, |_| true)?;
     let machine = worker::build(&settings, &operations, &queues)?;
     watch_queue(&health, Some(machine.health()));

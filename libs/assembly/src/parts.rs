@@ -6,14 +6,18 @@ use carrel_inference::{
     BuiltinOptions, CachedEmbedder, Embedder, EmbedderConfig, EmbeddingSpace, MeasuredEmbedder, OpenAiEmbedder,
     Precision, RemoteOptions,
 };
-use carrel_operations::{Clock, Limits, Operations, TokenIssuer};
+use carrel_operations::screening::BreachService;
+use carrel_operations::{Clock, Limits, Operations, Screening, ScreeningKey, TokenIssuer};
 use carrel_runtime::config::{Settings, StoreKind};
+use carrel_screening::breach::{HaveIBeenPwned, HibpSettings};
+use carrel_screening::{Options, Region};
 use carrel_storage::search::Ranking;
 use carrel_storage::{Database, DatabaseOptions, OriginalStore};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Bytes of query vectors that are kept.
@@ -162,11 +166,68 @@ pub fn tokens(settings: &Settings) -> Result<TokenIssuer, AssemblyError> {
         .map_err(|error| AssemblyError::Setting { key: "auth.signing_key", problem: error.to_string() })
 }
 
+/// Screening as configured. A process without a key screens as well; its findings carry no digests.
+fn screening(settings: &Settings, tokens: &TokenIssuer) -> Result<Screening, AssemblyError> {
+    let chosen = &settings.screening;
+    let key = match &chosen.digest_key {
+        Some(secret) => Some(ScreeningKey::derive(secret.expose_secret().as_bytes())),
+        // The signer of a process without a signing key is made up.
+        None => settings.auth.signing_key.is_some().then(|| tokens.screening_key()),
+    };
+    let regions = chosen.regions.iter().map(|code| {
+        Region::parse(code).ok_or_else(|| AssemblyError::Setting {
+            key: "screening.regions",
+            problem: format!("{code:?} is no region with telephone numbers (ISO 3166, two capital letters)"),
+        })
+    });
+    let options = Options { regions: regions.collect::<Result<_, _>>()?, ..Options::default() };
+    let breaches = breaches(settings, key.as_ref())?;
+    if key.is_none() {
+        tracing::warn!("screening.digest_key is not set: findings of this process carry no digests");
+    }
+    Ok(Screening::new(options, key, breaches))
+}
+
+fn breaches(settings: &Settings, key: Option<&ScreeningKey>) -> Result<Option<BreachService>, AssemblyError> {
+    let chosen = &settings.screening.breaches;
+    if !chosen.passwords && !chosen.accounts {
+        return Ok(None);
+    }
+    let wrong = |problem: String| AssemblyError::Setting { key: "screening.breaches", problem };
+    let keep = Duration::from_secs(chosen.keep_hours * 3_600);
+    let hibp = HibpSettings {
+        passwords: chosen.range_url.clone(),
+        accounts: chosen.account_url.clone(),
+        key: chosen.key.clone(),
+        account_interval: Duration::from_secs(60) / chosen.accounts_per_minute.max(1),
+        timeout: Duration::from_secs(chosen.timeout_seconds),
+        keep,
+        ..HibpSettings::default()
+    };
+    let http = reqwest::Client::builder().build().map_err(|error| wrong(error.to_string()))?;
+    // Without a key of the instance, answers about accounts are kept under the digest of a constant key; nothing but
+    // addresses that were asked for stands behind it.
+    let cache_key = key.map_or([0; 32], ScreeningKey::for_accounts);
+    let client = HaveIBeenPwned::new(http, hibp, cache_key).map_err(|error| wrong(error.to_string()))?;
+    Ok(Some(BreachService {
+        client,
+        passwords: if chosen.passwords { chosen.passwords_per_document } else { 0 },
+        accounts: if chosen.accounts { chosen.accounts_per_document } else { 0 },
+        keep,
+    }))
+}
+
 /// What can be done, over the given parts.
-pub fn operations(settings: &Settings, parts: &Parts, embedder: Arc<dyn Embedder>, tokens: TokenIssuer) -> Operations {
+pub fn operations(
+    settings: &Settings,
+    parts: &Parts,
+    embedder: Arc<dyn Embedder>,
+    tokens: TokenIssuer,
+) -> Result<Operations, AssemblyError> {
     let search = &settings.search;
     let both = (search.lexical_weight + search.vector_weight).max(f32::EPSILON);
-    Operations {
+    let screening = screening(settings, &tokens)?;
+    Ok(Operations {
         database: parts.database.clone(),
         originals: parts.originals.clone(),
         embedder,
@@ -179,7 +240,8 @@ pub fn operations(settings: &Settings, parts: &Parts, embedder: Arc<dyn Embedder
             vector_weight: search.vector_weight / both,
             ..Ranking::default()
         },
-    }
+        screening,
+    })
 }
 
 /// A signer for processes that issue no tokens: nobody learns its key.

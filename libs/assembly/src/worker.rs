@@ -32,7 +32,7 @@ pub async fn run_worker(
     if queues.iter().any(|(queue, _)| *queue == QueueName::Ai) {
         watch_model(&health, Arc::clone(&embedder));
     }
-    let operations = operations(settings, &parts, embedder, unused_tokens()?);
+    let operations = operations(settings, &parts, embedder, unused_tokens()?)?;
     let worker = build(settings, &operations, queues)?;
     watch_queue(&health, Some(worker.health()));
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;

@@ -24,9 +24,10 @@ pub use events::RunEvents;
 use carrel_domain::{BaselineId, CollectionId, DocumentId, ErasureId, HoldId, JobId, RunId, VersionId};
 use carrel_wire::{
     AuditEntryBody, BaselineBody, ChangeBody, CollectionBody, CustodyEventBody, DiffBody, DocumentBody, ErasureBody,
-    HoldBody, JobBody, JobPageBody, MemberBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page, ProblemBody,
-    QuestionBody, ReasonBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody, ScannedBody,
-    SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
+    HoldBody, JobBody, JobPageBody, LookupBody, MemberBody, NewBaselineBody, NewCollectionBody, NewHoldBody,
+    OccurrencesBody, Page, PolicyBody, PolicyViewBody, ProblemBody, QuestionBody, ReasonBody, RejectionBody,
+    ReleaseBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody, ScannedBody,
+    ScreeningJobBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -239,6 +240,12 @@ impl Client {
         self.all_pages(&format!("/api/v1/collections/{collection}/documents"), &[]).await
     }
 
+    /// Documents of a collection whose newest version screening holds.
+    pub async fn held(&self, collection: CollectionId) -> Result<Vec<DocumentBody>, ClientError> {
+        let query = [("state", "quarantined".to_owned())];
+        self.all_pages(&format!("/api/v1/collections/{collection}/documents"), &query).await
+    }
+
     /// One document.
     pub async fn document(&self, id: DocumentId) -> Result<DocumentBody, ClientError> {
         self.get(&format!("/api/v1/documents/{id}"), &[]).await
@@ -433,6 +440,61 @@ impl Client {
         self.send(request).await?.text().await.map_err(|error| self.unreachable(error))
     }
 
+    /// The screening policy of the workspace, or of a collection, with its ETag.
+    pub async fn screening_policy(&self, collection: Option<CollectionId>) -> Result<PolicyViewBody, ClientError> {
+        self.get(&policy_path(collection), &[]).await
+    }
+
+    /// Sets a screening policy if its revision is still `revision`.
+    pub async fn set_screening_policy(
+        &self,
+        collection: Option<CollectionId>,
+        policy: &PolicyBody,
+        revision: u64,
+    ) -> Result<PolicyViewBody, ClientError> {
+        let request = self.request(Method::PUT, &policy_path(collection)).await?;
+        self.read(request.header("if-match", format!("\"{revision}\"")).json(policy)).await
+    }
+
+    /// Screens a collection again.
+    pub async fn rescreen(&self, id: CollectionId) -> Result<ScreeningJobBody, ClientError> {
+        let request = self.request(Method::POST, &format!("/api/v1/collections/{id}/rescreen")).await?;
+        self.read(request).await
+    }
+
+    /// Releases a version that screening holds.
+    pub async fn release(&self, id: VersionId, body: &ReleaseBody) -> Result<ScreeningJobBody, ClientError> {
+        let request = self.request(Method::POST, &format!("/api/v1/versions/{id}/release")).await?.json(body);
+        self.read(request).await
+    }
+
+    /// Rejects a version that screening holds.
+    pub async fn reject(&self, id: VersionId, body: &RejectionBody) -> Result<(), ClientError> {
+        let request = self.request(Method::POST, &format!("/api/v1/versions/{id}/reject")).await?.json(body);
+        self.send(request).await.map(|_| ())
+    }
+
+    /// Where a value occurs.
+    pub async fn look_up(&self, value: String) -> Result<OccurrencesBody, ClientError> {
+        let request = self.request(Method::POST, "/api/v1/screening/lookup").await?.json(&LookupBody { value });
+        self.read(request).await
+    }
+
+    /// A report of screening as a stream of bytes; `path` is that of the resource, `form` is `csv`, `md`, or empty for JSON.
+    pub async fn screening_report(
+        &self,
+        path: &str,
+        form: &str,
+    ) -> Result<impl futures::Stream<Item = Result<bytes::Bytes, ClientError>> + use<>, ClientError> {
+        let suffix = if form.is_empty() { String::new() } else { format!(".{form}") };
+        let request = self.request(Method::GET, &format!("/api/v1/{path}/screening{suffix}")).await?;
+        let answer = self.send(request).await?;
+        let url = self.credentials.url.clone();
+        Ok(futures::StreamExt::map(answer.bytes_stream(), move |part| {
+            part.map_err(|source| ClientError::Unreachable { url: url.clone(), source })
+        }))
+    }
+
     /// What happens in a run, until it ends.
     pub async fn watch(&self, id: RunId, after: i64) -> Result<RunEvents, ClientError> {
         let request = self.request(Method::GET, &format!("/api/v1/research/{id}/events")).await?;
@@ -476,5 +538,12 @@ impl Client {
         let status = answer.status();
         let body = answer.json().await.map_err(|_| ClientError::Protocol { url, status: status.as_u16() })?;
         Ok((status.is_success(), body))
+    }
+}
+
+fn policy_path(collection: Option<CollectionId>) -> String {
+    match collection {
+        Some(id) => format!("/api/v1/collections/{id}/screening/policy"),
+        None => "/api/v1/screening/policy".to_owned(),
     }
 }

@@ -29,11 +29,15 @@ pub enum Scope {
     HoldsWrite,
     /// Erase documents for good.
     DocumentsErase,
+    /// Set what happens to personal data and credentials, and screen again.
+    ScreeningPolicy,
+    /// Release and reject what screening holds, read originals in which something is hidden, look values up.
+    ScreeningReview,
 }
 
 impl Scope {
     /// Every scope, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DocumentsRead,
         Self::DocumentsWrite,
         Self::Search,
@@ -44,6 +48,8 @@ impl Scope {
         Self::CustodyWrite,
         Self::HoldsWrite,
         Self::DocumentsErase,
+        Self::ScreeningPolicy,
+        Self::ScreeningReview,
     ];
 
     /// The value on the wire.
@@ -59,6 +65,8 @@ impl Scope {
             Self::CustodyWrite => "custody:write",
             Self::HoldsWrite => "holds:write",
             Self::DocumentsErase => "documents:erase",
+            Self::ScreeningPolicy => "screening:policy",
+            Self::ScreeningReview => "screening:review",
         }
     }
 }

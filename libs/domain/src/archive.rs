@@ -40,6 +40,26 @@ pub enum VersionState {
         /// In plain words.
         message: String,
     },
+    /// Screening holds it: nothing of it can be read until a reviewer has decided.
+    Quarantined,
+    /// A reviewer keeps it out.
+    Rejected {
+        /// The reviewer's words.
+        reason: String,
+    },
+}
+
+impl DocumentVersion {
+    /// True when the original holds something that the text does not show, or may: screening has hidden or held
+    /// something, or has not looked yet. What could not be read cannot be screened and is no secret by that.
+    pub fn is_veiled(&self) -> bool {
+        match self.state {
+            VersionState::Received | VersionState::Quarantined | VersionState::Rejected { .. } => true,
+            VersionState::Extracted | VersionState::Searchable | VersionState::Failed { .. } => {
+                self.screening.as_ref().is_some_and(|note| note.verdict == "masked" || note.verdict == "held")
+            }
+        }
+    }
 }
 
 impl VersionState {
@@ -50,8 +70,21 @@ impl VersionState {
             Self::Extracted => "extracted",
             Self::Searchable => "searchable",
             Self::Failed { .. } => "failed",
+            Self::Quarantined => "quarantined",
+            Self::Rejected { .. } => "rejected",
         }
     }
+}
+
+/// What screening decided about a version, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScreeningNote {
+    /// `clean`, `allowed`, `masked` or `held`.
+    pub verdict: String,
+    /// What was found, in number.
+    pub findings: u32,
+    /// `released` or `rejected`, once a reviewer has decided.
+    pub review: Option<String>,
 }
 
 /// One immutable version of a document.
@@ -81,6 +114,8 @@ pub struct DocumentVersion {
     pub state: VersionState,
     /// What extraction lost or repaired.
     pub warnings: Vec<String>,
+    /// What screening decided; `None` before it has looked.
+    pub screening: Option<ScreeningNote>,
     /// When it came.
     pub created_at: DateTime<Utc>,
     /// Who brought it.

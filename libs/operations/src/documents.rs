@@ -3,6 +3,7 @@
 use crate::collections::{check_name, holds_nul, micros};
 use crate::error::invalid;
 use crate::kinds::ExtractDocument;
+use crate::versions::without_text;
 use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use bytes::Bytes;
 use carrel_domain::archive::{Document, DocumentVersion, Original};
@@ -348,15 +349,12 @@ impl Operations {
         let mut transaction = self.database.begin(context.workspace).await?;
         match documents::rendition_slice(&mut transaction, id, span).await? {
             Some(part) => Ok(part),
-            None if documents::version(&mut transaction, id).await?.is_some() => {
-                Err(OperationError::NotFound(Resource::Rendition))
-            }
-            None => Err(OperationError::NotFound(Resource::Version)),
+            None => Err(without_text(documents::version(&mut transaction, id).await?)),
         }
     }
 
-    /// What is needed to send an original; audited, because it is an access.
-    /// `range` is what of it was asked for, in the sender's words.
+    /// What is needed to send an original; audited, because it is an access. Where screening hides something of it, or has
+    /// not looked yet, this takes a reviewer's scope. `range` is what of it was asked for, in the sender's words.
     pub async fn get_original(
         &self,
         context: &OperationContext,
@@ -365,8 +363,11 @@ impl Operations {
     ) -> Result<Original, OperationError> {
         context.require(Scope::DocumentsRead)?;
         let mut transaction = self.database.begin(context.workspace).await?;
-        let original =
-            documents::original(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Version))?;
+        let missing = || OperationError::NotFound(Resource::Version);
+        if documents::version(&mut transaction, id).await?.ok_or_else(missing)?.is_veiled() {
+            context.require(Scope::ScreeningReview)?;
+        }
+        let original = documents::original(&mut transaction, id).await?.ok_or_else(missing)?;
         let mut details = json!({ "sha256": original.sha256, "size": original.size });
         if let Some(range) = range {
             details["range"] = range.chars().filter(|c| !c.is_control()).take(100).collect::<String>().into();

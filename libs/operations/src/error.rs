@@ -31,6 +31,8 @@ pub enum Resource {
     Run,
     /// A report: the run exists and has not ended.
     Report,
+    /// What screening found: the document exists, it was not screened (yet).
+    Screening,
 }
 
 impl Resource {
@@ -48,6 +50,7 @@ impl Resource {
             Self::Job => "job",
             Self::Run => "research run",
             Self::Report => "report",
+            Self::Screening => "screening",
         }
     }
 }
@@ -69,6 +72,27 @@ pub enum OperationError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// Screening holds the version, or a reviewer keeps it out.
+    #[error("the version is {state}: screening withholds its text")]
+    Withheld {
+        /// Its state.
+        state: &'static str,
+    },
+    /// Only what is quarantined can be reviewed.
+    #[error("the version is {state}, not quarantined")]
+    NotHeld {
+        /// Its state.
+        state: &'static str,
+    },
+    /// The policy was changed since it was read.
+    #[error("the policy has revision {current}")]
+    PolicyChanged {
+        /// Its revision now.
+        current: u64,
+    },
+    /// This instance has no key for digests.
+    #[error("this instance has no key for digests of values")]
+    NoDigestKey,
     /// The name is taken.
     #[error("the name {0:?} is taken")]
     NameTaken(String),
@@ -133,6 +157,9 @@ pub enum OperationError {
     /// The embedder.
     #[error(transparent)]
     Inference(#[from] InferenceError),
+    /// Screening itself.
+    #[error(transparent)]
+    Screening(#[from] carrel_screening::ScreeningError),
     /// A fault of ours.
     #[error("{0}")]
     Internal(String),

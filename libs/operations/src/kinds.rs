@@ -23,6 +23,36 @@ impl JobKind for ExtractDocument {
     const TIMEOUT: Duration = Duration::from_secs(300);
 }
 
+/// Screening of a collection by the policy that is in force now: one job for each version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RescreenCollection {
+    /// Whose versions.
+    pub collection: CollectionId,
+}
+
+impl JobKind for RescreenCollection {
+    const KIND: &'static str = "collection.rescreen";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 20;
+    const TIMEOUT: Duration = Duration::from_secs(900);
+}
+
+/// Screening of a version that was screened before, or came before screening did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RescreenDocument {
+    /// Which one. Not named `version`: if this job gives up, the version is what it was.
+    pub of: VersionId,
+}
+
+impl JobKind for RescreenDocument {
+    const KIND: &'static str = "document.rescreen";
+    const QUEUE: QueueName = QueueName::Ingest;
+    const MAX_ATTEMPTS: u16 = 4;
+    const TIMEOUT: Duration = Duration::from_secs(600);
+    // New documents first.
+    const PRIORITY: i16 = 20;
+}
+
 /// Vectors and postings of a short version, and its publication, in one go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IndexDocument {

@@ -29,6 +29,7 @@ pub mod kinds;
 mod labels;
 mod reports;
 mod research;
+pub mod screening;
 mod search;
 mod tokens;
 mod versions;
@@ -42,6 +43,7 @@ pub use error::{OperationError, Resource};
 pub use idempotency::{Answer, IdempotencyKey, Once, Reply};
 pub use reports::RunComparison;
 pub use research::{Question, RunView};
+pub use screening::{Screening, ScreeningKey};
 pub use search::{SearchAnswer, SearchRequest};
 pub use tokens::{Bearer, IssuedToken, TokenIssuer, new_secret, secret_digest};
 pub use versions::{ShownDifference, VersionDiff};
@@ -108,6 +110,8 @@ pub struct Operations {
     pub limits: Limits,
     /// How search ranks.
     pub ranking: Ranking,
+    /// Finds personal data and credentials.
+    pub screening: Screening,
 }
 
 impl Operations {

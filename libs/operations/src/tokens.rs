@@ -24,6 +24,7 @@ pub struct TokenIssuer {
     jwk: Value,
     bundles: carrel_bundle::SigningKey,
     labels: Hmac<Sha256>,
+    screening: crate::ScreeningKey,
     issuer: String,
     lifetime: chrono::Duration,
 }
@@ -101,7 +102,8 @@ impl TokenIssuer {
         let bundles = carrel_bundle::SigningKey::from_seed(seed.into());
         let labels = Sha256::new().chain_update(b"carrel label key 1\0").chain_update(secret.to_bytes()).finalize();
         let labels = Hmac::new_from_slice(&labels).map_err(|error| SigningKeyError(error.to_string()))?;
-        Ok(Self { signing, checking, key_id, jwk, bundles, labels, issuer: issuer.to_owned(), lifetime })
+        let screening = crate::ScreeningKey::derive(&secret.to_bytes());
+        Ok(Self { signing, checking, key_id, jwk, bundles, labels, screening, issuer: issuer.to_owned(), lifetime })
     }
 
     /// A new key as PKCS #8 PEM.
@@ -129,6 +131,11 @@ impl TokenIssuer {
             "kid": self.bundles.thumbprint(),
         });
         json!({ "keys": [self.jwk, bundles] })
+    }
+
+    /// The key of screening's digests that follows from this one, for instances that set none of their own.
+    pub fn screening_key(&self) -> crate::ScreeningKey {
+        self.screening.clone()
     }
 
     /// The key that signs bundles.

@@ -2,6 +2,7 @@
 
 use crate::collections::micros;
 use crate::{Answer, Once, OperationError, Operations, Resource, Uploaded};
+use carrel_domain::archive::{DocumentVersion, VersionState};
 use carrel_domain::{OperationContext, Scope, Span, VersionId};
 use carrel_storage::documents::{NewVersion, StoredRendition};
 use carrel_storage::{Transaction, documents, originals};
@@ -110,6 +111,16 @@ async fn text(transaction: &mut Transaction, id: VersionId) -> Result<StoredRend
     if let Some(rendition) = documents::rendition(transaction, id).await? {
         return Ok(rendition);
     }
-    let known = documents::version(transaction, id).await?.is_some();
-    Err(OperationError::NotFound(if known { Resource::Rendition } else { Resource::Version }))
+    Err(without_text(documents::version(transaction, id).await?))
+}
+
+/// Why a version has no text.
+pub(crate) fn without_text(version: Option<DocumentVersion>) -> OperationError {
+    match version.map(|version| version.state) {
+        Some(state @ (VersionState::Quarantined | VersionState::Rejected { .. })) => {
+            OperationError::Withheld { state: state.as_str() }
+        }
+        Some(_) => OperationError::NotFound(Resource::Rendition),
+        None => OperationError::NotFound(Resource::Version),
+    }
 }

@@ -68,7 +68,12 @@ impl Handler<PublishDocument> for Pipeline {
     }
 }
 
-async fn load(cx: &JobContext, version: VersionId, first: u32, end: u32) -> Result<Option<Subject>, JobError> {
+pub(crate) async fn load(
+    cx: &JobContext,
+    version: VersionId,
+    first: u32,
+    end: u32,
+) -> Result<Option<Subject>, JobError> {
     let mut transaction = cx.begin().await?;
     let Some(known) = documents::version(&mut transaction, version).await? else { return Ok(None) };
     let passages = index::passages(&mut transaction, version, first, end).await?;
@@ -163,7 +168,7 @@ impl Subject {
     }
 }
 
-fn count_terms(subject: &Subject) -> VersionTerms {
+pub(crate) fn count_terms(subject: &Subject) -> VersionTerms {
     let analyzer = Analyzer::for_language(subject.language);
     let mut terms = VersionTerms::default();
     for passage in &subject.passages {

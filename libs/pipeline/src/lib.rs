@@ -5,6 +5,7 @@
 //!                  -> document.index                               short documents elsewhere
 //!                  -> passages.embed … -> document.publish         long documents
 //! document.erase                                               everywhere, then the proof
+//! collection.rescreen -> document.rescreen -> (as after document.extract)
 //! research.plan    -> research.gather … -> research.write
 //! ```
 //!
@@ -18,13 +19,16 @@
 //! # }
 //! ```
 
+mod breaches;
 mod children;
 mod clear;
 mod erase;
 mod extract;
 mod index;
 mod maintenance;
+mod rescreen;
 mod research;
+mod screen;
 
 use carrel_domain::job::Schedule;
 use carrel_extract::Sandbox;
@@ -87,6 +91,8 @@ impl Pipeline {
             .register::<carrel_operations::kinds::MergeSegments>(self.clone())
             .register::<carrel_operations::kinds::ClearCollection>(self.clone())
             .register::<carrel_operations::kinds::EraseDocument>(self.clone())
+            .register::<carrel_operations::kinds::RescreenCollection>(self.clone())
+            .register::<carrel_operations::kinds::RescreenDocument>(self.clone())
             .register::<TidyWorkspace>(self.clone())
             .register::<carrel_operations::kinds::PlanResearch>(self.clone())
             .register::<carrel_operations::kinds::GatherEvidence>(self.clone())

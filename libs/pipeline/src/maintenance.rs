@@ -4,7 +4,7 @@ use crate::Pipeline;
 use async_trait::async_trait;
 use carrel_operations::kinds::{MergeSegments, ReleaseOriginal, TidyWorkspace};
 use carrel_queue::{Completed, Handler, JobContext, JobError};
-use carrel_storage::{access, collections, index, jobs, originals};
+use carrel_storage::{access, collections, index, jobs, originals, screening};
 use serde_json::json;
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ impl Handler<TidyWorkspace> for Pipeline {
         let operation = cx.operation();
         let mut transaction = cx.begin().await?;
         let answers = access::expire_idempotent(&mut transaction, operation.now - ANSWERS_KEPT).await?;
+        let keep = self.0.operations.screening.breaches.as_ref().map(|service| service.keep).unwrap_or_default();
+        let lookups = screening::expire_breach_answers(&mut transaction, operation.now - keep).await?;
         let mut merges = Vec::new();
         let mut after = None;
         loop {
@@ -72,6 +74,7 @@ impl Handler<TidyWorkspace> for Pipeline {
             }
         }
         jobs::enqueue(&mut transaction, &merges, &operation.actor).await?;
-        cx.complete(transaction, json!({ "answers": answers, "collections": merges.len() })).await
+        cx.complete(transaction, json!({ "answers": answers, "breach_answers": lookups, "collections": merges.len() }))
+            .await
     }
 }

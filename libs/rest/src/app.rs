@@ -4,7 +4,7 @@ use crate::health::Readiness;
 use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TIMED_OUT};
 use crate::{
     access, audit, baselines, collections, custody, documents, erasures, health, jobs, observe, openapi, page,
-    research, search, versions,
+    research, screening, search, versions,
 };
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
@@ -90,6 +90,14 @@ pub(crate) fn routes() -> (OpenApiRouter<App>, OpenApiRouter<App>, OpenApiRouter
         .routes(routes!(erasures::get))
         .routes(routes!(erasures::receipt))
         .routes(routes!(search::search))
+        .routes(routes!(screening::policy, screening::set_policy))
+        .routes(routes!(screening::collection_policy, screening::set_collection_policy))
+        .routes(routes!(screening::rescreen))
+        .routes(routes!(screening::release))
+        .routes(routes!(screening::reject))
+        .routes(routes!(screening::look_up))
+        .routes(routes!(screening::document))
+        .routes(routes!(screening::collection))
         .routes(routes!(research::ask, research::list))
         .routes(routes!(research::get))
         .routes(routes!(research::report_markdown))
@@ -105,6 +113,11 @@ pub(crate) fn routes() -> (OpenApiRouter<App>, OpenApiRouter<App>, OpenApiRouter
         .routes(routes!(jobs::cancel));
     let uploads = OpenApiRouter::new().routes(routes!(documents::upload, documents::list));
     let streams = OpenApiRouter::new().routes(routes!(versions::original)).routes(routes!(research::events));
+    let streams = streams
+        .routes(routes!(screening::document_csv))
+        .routes(routes!(screening::document_markdown))
+        .routes(routes!(screening::collection_csv))
+        .routes(routes!(screening::collection_markdown));
     (quick, uploads, streams)
 }
 

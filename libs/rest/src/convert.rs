@@ -11,7 +11,8 @@ use carrel_storage::jobs::{Attempt, AttemptOutcome, Explanation, Job, JobFailure
 use carrel_wire::{
     AttemptBody, CitationBody, ClaimBody, CollectionBody, DocumentBody, FailureBody, FilterBody, HitBody, JobBody,
     JobPageBody, ModeBody, Page, PassageBody, ProgressBody, RetriedBody, RetriesBody, RunBody, RunPageBody, ScoresBody,
-    SearchAnswerBody, SearchedBody, SnippetBody, StepBody, UploadBody, UploadOutcome, VersionBody, WaitBody,
+    ScreeningNoteBody, SearchAnswerBody, SearchedBody, SnippetBody, StepBody, UploadBody, UploadOutcome, VersionBody,
+    WaitBody,
 };
 use chrono::{DateTime, Utc};
 
@@ -52,6 +53,7 @@ pub(crate) fn version(version: DocumentVersion) -> VersionBody {
     let state = version.state.as_str().to_owned();
     let failure = match version.state {
         VersionState::Failed { code, message } => Some(FailureBody { code, message }),
+        VersionState::Rejected { reason } => Some(FailureBody { code: "rejected".to_owned(), message: reason }),
         _ => None,
     };
     VersionBody {
@@ -69,6 +71,11 @@ pub(crate) fn version(version: DocumentVersion) -> VersionBody {
         state,
         failure,
         warnings: version.warnings,
+        screening: version.screening.map(|note| ScreeningNoteBody {
+            verdict: note.verdict,
+            findings: note.findings,
+            review: note.review,
+        }),
         created_at: version.created_at,
     }
 }

@@ -20,7 +20,7 @@ use utoipa::IntoParams;
 /// Bytes of a text field of an upload.
 const FIELD_BYTES: usize = 64 << 10;
 /// States of a version.
-const STATES: [&str; 4] = ["received", "extracted", "searchable", "failed"];
+const STATES: [&str; 6] = ["received", "extracted", "searchable", "failed", "quarantined", "rejected"];
 
 /// Which page of documents.
 #[derive(Deserialize, IntoParams)]

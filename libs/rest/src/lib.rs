@@ -30,6 +30,7 @@ mod page;
 pub mod problem;
 mod ranges;
 mod research;
+mod screening;
 mod search;
 mod versions;
 

@@ -66,6 +66,14 @@ codes! {
         "Send less; `detail` names the limit.";
     EMPTY_FILE = 422 "empty_file", "The file is empty",
         "Send a file that has at least one byte.";
+    WITHHELD = 409 "withheld", "Screening withholds the version",
+        "A reviewer with the scope screening:review releases or rejects it; the document's screening says what was found.";
+    NOT_QUARANTINED = 409 "not_quarantined", "The version is not quarantined",
+        "Only what screening holds can be released or rejected; look at the version's state.";
+    NO_DIGEST_KEY = 409 "no_digest_key", "Digests of values cannot be made",
+        "The operator must set screening.digest_key, on the API and on the workers alike.";
+    POLICY_CHANGED = 412 "policy_changed", "The policy was changed meanwhile",
+        "Read the policy again, and send the change with the ETag that it has now.";
     NAME_TAKEN = 409 "name_taken", "The name is taken",
         "Choose another name, or use the collection that has it.";
     LEGAL_HOLD = 409 "legal_hold", "It is under legal hold",
@@ -177,11 +185,16 @@ impl From<OperationError> for Problem {
             OperationError::NotFound(
                 carrel_operations::Resource::Rendition
                 | carrel_operations::Resource::Report
-                | carrel_operations::Resource::Receipt,
+                | carrel_operations::Resource::Receipt
+                | carrel_operations::Resource::Screening,
             ) => NOT_READY_YET,
             OperationError::NotFound(_) => NOT_FOUND,
             OperationError::Invalid { .. } | OperationError::InvalidScope(_) => INVALID_VALUE,
             OperationError::NameTaken(_) => NAME_TAKEN,
+            OperationError::Withheld { .. } => WITHHELD,
+            OperationError::NotHeld { .. } => NOT_QUARANTINED,
+            OperationError::NoDigestKey => NO_DIGEST_KEY,
+            OperationError::PolicyChanged { .. } => POLICY_CHANGED,
             OperationError::ForeignCursor => FOREIGN_CURSOR,
             OperationError::TooLarge { .. } => BODY_TOO_LARGE,
             OperationError::EmptyFile => EMPTY_FILE,
@@ -197,7 +210,7 @@ impl From<OperationError> for Problem {
             OperationError::SpaceMismatch { .. } => SPACE_MISMATCH,
             OperationError::Storage(source) => return storage_problem(source),
             OperationError::Inference(source) => return inference_problem(source),
-            OperationError::Internal(_) => return fault(INTERNAL, &error),
+            OperationError::Screening(_) | OperationError::Internal(_) => return fault(INTERNAL, &error),
         };
         Self::new(code, detail)
     }

@@ -38,7 +38,8 @@ const TEXT_PART: u32 = 1_000_000;
 
 /// See a version with its document.
 ///
-/// `state` tells how far it is: `received`, `extracted`, `searchable`, or `failed` with the reason in `failure`.
+/// `state` tells how far it is: `received`, `extracted`, `searchable`, or `failed` with the reason in `failure`; `quarantined`
+/// while screening holds it, `rejected` when a reviewer keeps it out.
 #[utoipa::path(get, path = "/api/v1/versions/{id}", operation_id = "get_version", tag = "Versions", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The version.")),
     responses(
@@ -60,7 +61,8 @@ pub(crate) async fn get(
     params(("id" = Uuid, Path, description = "The version."), TextQuery),
     responses(
         (status = 200, body = TextBody, description = "The part; shorter than asked for at the text's end."),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`")))]
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "`withheld`")))]
 pub(crate) async fn text(
     State(app): State<App>,
     Caller(context): Caller,
@@ -95,7 +97,8 @@ pub(crate) struct DiffQuery {
     params(("id" = Uuid, Path, description = "The later version."), DiffQuery),
     responses(
         (status = 200, body = DiffBody, description = "The differences."),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`")))]
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found` or `not_ready_yet`"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "`withheld`")))]
 pub(crate) async fn diff(
     State(app): State<App>,
     Caller(context): Caller,
@@ -139,7 +142,8 @@ pub(crate) async fn restore(
 /// Get the original bytes, or a part of them (RFC 9110 section 14).
 ///
 /// The bytes exactly as they were sent. `ETag` is their SHA-256; `If-None-Match`, `If-Range` and one `Range` are honoured.
-/// Every access is audited.
+/// Every access is audited. Where screening hides something, holds the version or has not looked yet, the scope
+/// `screening:review` is needed as well.
 #[utoipa::path(get, path = "/api/v1/versions/{id}/original", operation_id = "get_original", tag = "Versions", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The version."),
         ("Range" = Option<String>, Header, description = "One range of bytes, for example `bytes=0-1023`.")),

@@ -34,6 +34,14 @@ impl WorkspaceKey {
         ValueDigest(mac.finalize().into_bytes().into())
     }
 
+    /// The digests that `value` has as each kind: by these it is found without knowing what it was taken for.
+    pub fn digests(&self, value: &str) -> Vec<ValueDigest> {
+        let kinds: std::collections::BTreeSet<Kind> = Kind::all().collect();
+        let digests: std::collections::BTreeSet<ValueDigest> =
+            kinds.into_iter().map(|kind| self.digest(kind, value)).collect();
+        digests.into_iter().collect()
+    }
+
     /// A key derived for digests of whole rows.
     pub(crate) fn for_rows(&self) -> [u8; 32] {
         blake3::derive_key("carrel-screening 2026 digests of rows", &self.1)

@@ -79,6 +79,18 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// The name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// One kind of value, named like `email`, `national_id.es.nif` or `secret.github.personal_token`.
 ///
 /// ```

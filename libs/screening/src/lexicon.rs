@@ -87,6 +87,7 @@ const HASH: &[&str] = &[
     "passwd", "pwd",
 ];
 const ROUTING: &[&str] = &["routing", "aba", "rtn", "transit", "fedwire"];
+const MAC: &[&str] = &["mac address", "mac-address", "mac_address", "hardware address", "physical address", "hwaddr"];
 const VERSION: &[&str] = &["version", "ver", "build", "release", "firmware"];
 
 /// What one literal means; several things, for some.
@@ -135,6 +136,7 @@ impl Lexicon {
         words(HASH, Context::HASH);
         words(ROUTING, Context::ROUTING);
         words(VERSION, Context::VERSION);
+        words(MAC, Context::MAC);
         for (index, spec) in identity::specs().enumerate() {
             words(spec.words, Context::identity(index));
         }

@@ -41,6 +41,6 @@ pub use contact::phone::{Region, phone_e164};
 pub use detection::{Detection, ValueDigest, WorkspaceKey};
 pub use error::ScreeningError;
 pub use kind::{Category, Kind, Severity};
-pub use policy::{Action, Decision, MIN_CONFIDENCE, Policy, Screened, Verdict};
+pub use policy::{Action, Decision, MIN_CONFIDENCE, Policy, Release, Screened, Verdict};
 pub use scanner::{Hints, Options, Scanner};
 pub use secrets::services;

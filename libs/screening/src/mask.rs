@@ -1,8 +1,11 @@
 //! Masks: for eyes a short hint of the value, for models and the index dots of the same length.
 
+use crate::ScreeningError;
 use crate::detection::Detection;
 use crate::kind::{Category, Kind};
+use aho_corasick::{AhoCorasick, MatchKind};
 use carrel_domain::text::Span;
+use std::collections::BTreeSet;
 
 /// What stands for a hidden character.
 pub const DOT: char = '•';
@@ -157,9 +160,78 @@ pub(crate) fn spans(text: &str, spans: impl IntoIterator<Item = Span>) -> String
     masked
 }
 
+/// Finds values that a text hides in other texts. It holds the values, so it neither prints nor lives longer than the
+/// screening of one document.
+pub struct Redactor(Option<AhoCorasick>);
+
+/// Shorter values would blot out parts of ordinary words.
+const SHORTEST_REPEATED: usize = 4;
+
+impl Redactor {
+    pub(crate) fn new(text: &str, spans: impl IntoIterator<Item = Span>) -> Result<Self, ScreeningError> {
+        let mut spans: Vec<Span> = spans.into_iter().collect();
+        spans.sort_unstable();
+        let mut values = BTreeSet::new();
+        let mut offsets = text.char_indices().map(|(byte, _)| byte).chain([text.len()]);
+        let (mut place, mut byte) = (0, offsets.next().unwrap_or(0));
+        let mut last_end = 0;
+        for span in spans {
+            // Detections do not overlap; what does is inside of one that was taken already.
+            if span.start < last_end || span.is_empty() {
+                continue;
+            }
+            last_end = span.end;
+            let mut seek = |target: u32| {
+                while place < target {
+                    byte = offsets.next().unwrap_or(text.len());
+                    place += 1;
+                }
+                byte
+            };
+            let (start, end) = (seek(span.start), seek(span.end));
+            let value = text.get(start..end).unwrap_or_default();
+            if value.chars().count() >= SHORTEST_REPEATED {
+                values.insert(value);
+            }
+        }
+        if values.is_empty() {
+            return Ok(Self(None));
+        }
+        let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values);
+        search.map(|search| Self(Some(search))).map_err(|_| ScreeningError::Table { rule: "redaction" })
+    }
+
+    /// `text` with every hidden value as [`DOT`]s.
+    pub fn redact(&self, text: &str) -> String {
+        let Some(search) = &self.0 else { return text.to_owned() };
+        let mut redacted = String::with_capacity(text.len());
+        let mut from = 0;
+        for found in search.find_iter(text) {
+            redacted.push_str(&text[from..found.start()]);
+            redacted.extend(text[found.range()].chars().map(|c| if c.is_whitespace() { c } else { DOT }));
+            from = found.end();
+        }
+        redacted.push_str(&text[from..]);
+        redacted
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redactor(…)")
+    }
+}
+
+/// True when both texts are the same but for what one of them hides: of one length, and equal wherever neither has a
+/// [`DOT`]. Then a span means the same place in both.
+pub fn agree(one: &str, other: &str) -> bool {
+    let mut others = other.chars();
+    one.chars().all(|a| others.next().is_some_and(|b| a == b || a == DOT || b == DOT)) && others.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{display, spans};
+    use super::{Redactor, agree, display, spans};
     use crate::Kind;
     use carrel_domain::text::Span;
 
@@ -177,5 +249,42 @@ mod tests {
         let text = "aé 世\nb";
         let masked = spans(text, [Span { start: 3, end: 6 }, Span { start: 1, end: 4 }]);
         assert_eq!(masked, "a• •\n•");
+    }
+
+    #[test]
+    fn what_is_hidden_is_hidden_wherever_it_is_repeated() {
+        let text = "é token ghp_abc, again";
+        let redactor = Redactor::new(text, [Span { start: 8, end: 15 }]).unwrap();
+        assert_eq!(redactor.redact("About ghp_abc (é)"), "About ••••••• (é)");
+        assert!(!format!("{redactor:?}").contains("ghp"));
+        assert_eq!(Redactor::new(text, []).unwrap().redact("ghp_abc"), "ghp_abc");
+    }
+
+    #[test]
+    fn texts_agree_when_only_masks_differ() {
+        assert!(agree("a•c", "abc") && agree("abc", "a•c") && agree("", ""));
+        assert!(!agree("abc", "abcd") && !agree("abcd", "abc") && !agree("abc", "axc"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn masking_keeps_every_span_valid(
+            text in "[a-zé世 \n]{0,80}",
+            places in proptest::collection::vec((0u32..90, 0u32..20), 0..8),
+        ) {
+            let length = text.chars().count() as u32;
+            let places: Vec<Span> = places
+                .into_iter()
+                .map(|(start, long)| Span { start: start.min(length), end: start.saturating_add(long).min(length) })
+                .collect();
+            let masked = spans(&text, places.clone());
+            proptest::prop_assert_eq!(masked.chars().count() as u32, length);
+            proptest::prop_assert!(agree(&text, &masked));
+            for (place, (before, after)) in text.chars().zip(masked.chars()).enumerate() {
+                let inside = places.iter().any(|span| span.start <= place as u32 && (place as u32) < span.end);
+                let hidden = inside && !before.is_whitespace();
+                proptest::prop_assert_eq!(after, if hidden { super::DOT } else { before });
+            }
+        }
     }
 }

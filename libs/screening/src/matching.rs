@@ -25,8 +25,9 @@ impl Context {
     pub(crate) const HASH: Self = Self(1 << 2);
     pub(crate) const ROUTING: Self = Self(1 << 3);
     pub(crate) const VERSION: Self = Self(1 << 4);
+    pub(crate) const MAC: Self = Self(1 << 5);
     /// Identifiers take the bits from here on, in the order of their table.
-    pub(crate) const FIRST_IDENTITY: u32 = 5;
+    pub(crate) const FIRST_IDENTITY: u32 = 6;
 
     pub(crate) fn identity(index: usize) -> Self {
         Self(1 << (Self::FIRST_IDENTITY + index as u32))

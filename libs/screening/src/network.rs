@@ -59,6 +59,30 @@ pub(crate) fn ipv6_at(text: &[u8], start: usize) -> Option<Match> {
     Some(Match { kind: Kind::IPV6, start, end, confidence: 95, validated: true })
 }
 
+/// Six or eight pairs with spaces, which much else is: for places where a word announces such an address.
+pub(crate) fn spaced_mac_at(text: &[u8], start: usize) -> Option<Match> {
+    let before = start.checked_sub(1).map(|at| text[at]);
+    if before.is_some_and(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let pairs = text[start..]
+        .chunks(3)
+        .take(9)
+        .take_while(|pair| {
+            pair.len() >= 2
+                && pair[..2].iter().all(u8::is_ascii_hexdigit)
+                && !pair.get(2).is_some_and(u8::is_ascii_alphanumeric)
+        })
+        .enumerate()
+        .take_while(|(place, _)| *place == 0 || text[start + place * 3 - 1] == b' ')
+        .count();
+    if pairs != 6 && pairs != 8 {
+        return None;
+    }
+    let end = start + pairs * 3 - 1;
+    Some(Match { kind: Kind::MAC, start, end, confidence: 75, validated: true })
+}
+
 /// Six pairs (EUI-48) or eight (EUI-64) with `:` or `-`, or three fours with dots, beginning at byte `start`.
 pub(crate) fn mac_at(text: &[u8], start: usize) -> Option<Match> {
     let before = start.checked_sub(1).map(|at| text[at]);
@@ -73,13 +97,13 @@ pub(crate) fn mac_at(text: &[u8], start: usize) -> Option<Match> {
         });
         fits.then_some(length)
     };
-    let dotted = || {
-        let run = text.get(start..start + 14)?;
+    let dotted = |length: usize| {
+        let run = text.get(start..start + length)?;
         let fits =
             run.iter().enumerate().all(|(at, byte)| if at % 5 == 4 { *byte == b'.' } else { byte.is_ascii_hexdigit() });
-        fits.then_some(14)
+        fits.then_some(length)
     };
-    let length = pairs(23).or_else(|| pairs(17)).or_else(dotted)?;
+    let length = pairs(23).or_else(|| pairs(17)).or_else(|| dotted(19)).or_else(|| dotted(14))?;
     let end = start + length;
     let run = &text[start..end];
     let after = text.get(end).copied().unwrap_or(b' ');
@@ -94,7 +118,7 @@ pub(crate) fn mac_at(text: &[u8], start: usize) -> Option<Match> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ipv4_at, ipv6_at, mac_at};
+    use super::{ipv4_at, ipv6_at, mac_at, spaced_mac_at};
 
     #[test]
     fn addresses_and_what_only_looks_like_them() {
@@ -107,6 +131,12 @@ mod tests {
             assert!(ipv6_at(text.as_bytes(), 0).is_none(), "{text}");
         }
         assert!(mac_at(b"00:1B:44:11:3A:B7", 0).is_some() && mac_at(b"001b.4411.3ab7", 0).is_some());
+        assert!(
+            spaced_mac_at(b"A9 C5 D4 9F EB D3", 0).is_some() && spaced_mac_at(b"A9 C5 D4 9F EB D3 B6 65.", 0).is_some()
+        );
+        for text in ["A9 C5 D4 9F EB", "A9 C5 D4 9F EB D3 B6", "A9 C5 D4 9F EB D3a", "be ad"] {
+            assert!(spaced_mac_at(text.as_bytes(), 0).is_none(), "{text}");
+        }
         for text in ["00:1B:44:11:3A", "00:1B:44-11:3A:B7", "00:00:00:00:00:00", "00:1B:44:11:3A:B7:01"] {
             assert!(mac_at(text.as_bytes(), 0).is_none(), "{text}");
         }

@@ -2,7 +2,7 @@
 
 use crate::detection::Detection;
 use crate::kind::{Category, Kind};
-use crate::mask;
+use crate::{ScreeningError, mask};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,6 +16,17 @@ pub enum Action {
     Mask,
     /// The version waits for a reviewer.
     Hold,
+}
+
+impl Action {
+    /// The name in reports and policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Mask => "mask",
+            Self::Hold => "hold",
+        }
+    }
 }
 
 /// What was decided about a text.
@@ -129,17 +140,7 @@ impl Policy {
             .into_iter()
             .map(|detection| Decision { action: self.action(detection.kind, detection.confidence), detection })
             .collect();
-        let verdict = match decisions.iter().map(|decision| decision.action).max() {
-            None => Verdict::Clean,
-            Some(Action::Allow) => Verdict::Allowed,
-            Some(Action::Mask) => Verdict::Masked,
-            Some(Action::Hold) => Verdict::Held,
-        };
-        // What is held is masked as well: a release says what may be seen.
-        let hidden = decisions.iter().filter(|decision| decision.action > Action::Allow);
-        let spans: Vec<_> = hidden.map(|decision| decision.detection.span).collect();
-        let masked = (!spans.is_empty()).then(|| mask::spans(text, spans));
-        Screened { verdict, decisions, masked }
+        Screened::decided(text, decisions)
     }
 }
 
@@ -163,6 +164,77 @@ pub struct Screened {
     /// The text for models and the index: as many code points as the original, so spans agree. `None` when the
     /// original may be used.
     pub masked: Option<String>,
+}
+
+/// How a reviewer lets go what was held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Release {
+    /// What was held stays hidden from models and the index.
+    #[default]
+    Masked,
+    /// What was held may be seen; what is masked stays masked.
+    Plain,
+}
+
+impl Release {
+    /// The name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Masked => "masked",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+impl Screened {
+    /// What the decisions make of a text.
+    fn decided(text: &str, decisions: Vec<Decision>) -> Self {
+        let verdict = match decisions.iter().map(|decision| decision.action).max() {
+            None => Verdict::Clean,
+            Some(Action::Allow) => Verdict::Allowed,
+            Some(Action::Mask) => Verdict::Masked,
+            Some(Action::Hold) => Verdict::Held,
+        };
+        // What is held is masked as well: a release says what may be seen.
+        let hidden = decisions.iter().filter(|decision| decision.action > Action::Allow);
+        let spans: Vec<_> = hidden.map(|decision| decision.detection.span).collect();
+        let masked = (!spans.is_empty()).then(|| mask::spans(text, spans));
+        Self { verdict, decisions, masked }
+    }
+
+    /// The same text after a reviewer let it go: nothing is held any more.
+    ///
+    /// ```
+    /// use carrel_screening::{Action, Category, Options, Policy, Release, Scanner, Verdict, WorkspaceKey};
+    ///
+    /// let scanner = Scanner::new(Options::default()).unwrap();
+    /// let policy = Policy::default().with(Category::Contact, Action::Hold);
+    /// let text = "ann@example.org";
+    /// let held = policy.apply(text, scanner.detect(text, &WorkspaceKey::new([1; 32])));
+    /// assert_eq!(held.clone().released(text, Release::Masked).verdict, Verdict::Masked);
+    /// assert_eq!(held.released(text, Release::Plain).masked, None);
+    /// ```
+    pub fn released(mut self, text: &str, release: Release) -> Self {
+        for decision in &mut self.decisions {
+            if decision.action == Action::Hold {
+                decision.action = match release {
+                    Release::Masked => Action::Mask,
+                    Release::Plain => Action::Allow,
+                };
+            }
+        }
+        Self::decided(text, self.decisions)
+    }
+
+    /// Hides what this text hides wherever else the same characters stand, such as in headings that repeat it.
+    ///
+    /// # Errors
+    /// [`ScreeningError::Table`] when the values are too many for a search.
+    pub fn redactor(&self, text: &str) -> Result<mask::Redactor, ScreeningError> {
+        let hidden = self.decisions.iter().filter(|decision| decision.action > Action::Allow);
+        mask::Redactor::new(text, hidden.map(|decision| decision.detection.span))
+    }
 }
 
 #[cfg(test)]

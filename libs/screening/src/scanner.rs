@@ -120,9 +120,12 @@ impl Scanner {
     pub fn expecting(&self, kind: Kind) -> Hints {
         let of_identity = identity::specs().enumerate().filter(|(_, spec)| spec.kind == kind);
         let mut context = of_identity.fold(Context::default(), |all, (index, _)| all.and(Context::identity(index)));
-        for (other, bit) in
-            [(Kind::PHONE, Context::PHONE), (Kind::CARD, Context::CARD), (Kind::ABA_ROUTING, Context::ROUTING)]
-        {
+        for (other, bit) in [
+            (Kind::PHONE, Context::PHONE),
+            (Kind::CARD, Context::CARD),
+            (Kind::ABA_ROUTING, Context::ROUTING),
+            (Kind::MAC, Context::MAC),
+        ] {
             if kind == other {
                 context = context.and(bit);
             }
@@ -264,6 +267,13 @@ impl Walk<'_> {
         {
             return end;
         }
+        if length == 2
+            && next == b' '
+            && self.context(start, end).has(Context::MAC)
+            && let Some(end) = self.accept(network::spaced_mac_at(text, start))
+        {
+            return end;
+        }
         if digits == length
             && length <= 3
             && next == b'.'
@@ -295,7 +305,9 @@ impl Walk<'_> {
         let chain = Chain::read(self.text, start, end);
         let numeric = self.text[start].is_ascii_digit();
         let mut phone_found = None;
-        if numeric && chain.sizes[chain.count - 1] >= 6 {
+        // The chain of an identifier ends at the parenthesis of an area code.
+        let opens = matches!(self.text.get(end..end + 3), Some([b'(', digit, _] | [b' ', b'(', digit]) if digit.is_ascii_digit());
+        if numeric && (chain.sizes[chain.count - 1] >= 6 || opens) {
             let context = self.context(start, chain.ends[chain.count - 1]);
             phone_found = phone::at(self.text, start, context, &self.scanner.options.regions);
         }

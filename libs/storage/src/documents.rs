@@ -3,7 +3,7 @@
 
 use crate::page::{After, Page};
 use crate::{StorageError, Transaction};
-use carrel_domain::archive::{Document, DocumentVersion, Original, VersionState};
+use carrel_domain::archive::{Document, DocumentVersion, Original, ScreeningNote, VersionState};
 use carrel_domain::digest::Digest;
 use carrel_domain::text::{Rendition, TextMap};
 use carrel_domain::{Actor, CollectionId, Digests, DocumentId, Language, Span, VersionId};
@@ -181,6 +181,10 @@ struct VersionRow {
     warnings: Option<Vec<String>>,
     created_at: DateTime<Utc>,
     created_by: Value,
+    verdict: Option<String>,
+    findings: Option<i32>,
+    review: Option<String>,
+    review_reason: Option<String>,
 }
 
 impl TryFrom<VersionRow> for DocumentVersion {
@@ -201,6 +205,8 @@ impl TryFrom<VersionRow> for DocumentVersion {
                 code: row.failure_code.clone().unwrap_or_default(),
                 message: row.failure_message.clone().unwrap_or_default(),
             },
+            "quarantined" => VersionState::Quarantined,
+            "rejected" => VersionState::Rejected { reason: row.review_reason.clone().unwrap_or_default() },
             other => return Err(inconsistent("state", format!("unknown state {other}"))),
         };
         let created_by = serde_json::from_value(row.created_by.clone())
@@ -222,6 +228,11 @@ impl TryFrom<VersionRow> for DocumentVersion {
             digests,
             state,
             warnings: row.warnings.unwrap_or_default(),
+            screening: row.verdict.map(|verdict| ScreeningNote {
+                verdict,
+                findings: row.findings.unwrap_or(0).unsigned_abs(),
+                review: row.review,
+            }),
             created_at: row.created_at,
             created_by,
         })
@@ -304,10 +315,12 @@ async fn get_many(transaction: &mut Transaction, ids: &[Uuid]) -> Result<Vec<Doc
                   v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by
+                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "verdict?",
+                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?"
            from carrel.document_version v
            join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
            left join carrel.rendition r on r.version_id = v.id
+           left join carrel.screening s on s.version_id = v.id
            where v.document_id = any($1)
            order by v.document_id, v.number desc"#,
         ids
@@ -361,12 +374,14 @@ pub async fn versions(
         r#"select v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by
+                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "verdict?",
+                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?"
            from carrel.document_version v
            join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
            join carrel.document d on d.id = v.document_id
            join carrel.collection c on c.id = d.collection_id
            left join carrel.rendition r on r.version_id = v.id
+           left join carrel.screening s on s.version_id = v.id
            where v.document_id = $1 and ($2::int is null or v.number < $2)
            order by v.number desc
            limit $3"#,
@@ -386,12 +401,14 @@ pub async fn version(transaction: &mut Transaction, id: VersionId) -> Result<Opt
         r#"select v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by
+                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "verdict?",
+                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?"
            from carrel.document_version v
            join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
            join carrel.document d on d.id = v.document_id
            join carrel.collection c on c.id = d.collection_id
            left join carrel.rendition r on r.version_id = v.id
+           left join carrel.screening s on s.version_id = v.id
            where v.id = $1"#,
         id.0
     )
@@ -517,6 +534,19 @@ pub async fn insert_rendition(transaction: &mut Transaction, new: &NewRendition<
         "update carrel.document_version set state = 'extracted', failure_code = null, failure_message = null
          where id = $1 and state in ('received', 'failed')",
         new.version.0
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Removes a rendition. Its version is not readable until another one is stored.
+pub async fn remove_rendition(transaction: &mut Transaction, id: VersionId) -> Result<(), StorageError> {
+    sqlx::query!("delete from carrel.rendition where version_id = $1", id.0).execute(transaction.connection()).await?;
+    sqlx::query!(
+        "update carrel.document_version set state = 'received', searchable_at = null
+         where id = $1 and state in ('extracted', 'searchable', 'quarantined')",
+        id.0
     )
     .execute(transaction.connection())
     .await?;

@@ -447,6 +447,70 @@ async fn retire(transaction: &mut Transaction, version: VersionId) -> Result<(),
     Ok(())
 }
 
+/// Takes a version out of the index as if it had never been in it: passages, vectors, and the postings of `terms`, which
+/// are the words of its passages. The version no longer answers, and its document answers from none.
+pub async fn withdraw(
+    transaction: &mut Transaction,
+    version: VersionId,
+    place: VersionPlace,
+    terms: &[String],
+) -> Result<(), StorageError> {
+    take_time(transaction).await?;
+    // Who publishes or deletes locks the document first, who merges the collection's segments its name.
+    sqlx::query!("select id from carrel.document where id = $1 for update", place.document.0)
+        .fetch_optional(transaction.connection())
+        .await?;
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('merge:' || $1::text, 0))")
+        .bind(place.collection.0.to_string())
+        .execute(transaction.connection())
+        .await?;
+    sqlx::query!(
+        "with gone as (
+             select array_agg(p.no) as numbers from carrel.passage p where p.version_id = $1
+         ), hit as (
+             delete from carrel.posting p using gone g
+             where p.collection_id = $2 and p.term = any($3) and p.passages && g.numbers
+             returning p.workspace_id, p.collection_id, p.term, p.segment_no, p.passages, p.impacts
+         )
+         insert into carrel.posting (workspace_id, collection_id, term, segment_no, passages, impacts)
+         select h.workspace_id, h.collection_id, h.term, h.segment_no, array_agg(u.no order by u.no),
+                array_agg(u.impact order by u.no)
+         from hit h
+         cross join gone g
+         cross join lateral unnest(h.passages, h.impacts) as u (no, impact)
+         where not (u.no = any(g.numbers))
+         group by h.workspace_id, h.collection_id, h.term, h.segment_no, h.passages",
+        version.0,
+        place.collection.0,
+        terms
+    )
+    .execute(transaction.connection())
+    .await?;
+    sqlx::query!("delete from carrel.posting_history where version_id = $1", version.0)
+        .execute(transaction.connection())
+        .await?;
+    // A posting that was missed must not answer either.
+    sqlx::query!(
+        "insert into carrel.tombstone (workspace_id, collection_id, passage_no)
+         select workspace_id, collection_id, no from carrel.passage where version_id = $1
+         on conflict do nothing",
+        version.0
+    )
+    .execute(transaction.connection())
+    .await?;
+    sqlx::query!("delete from carrel.passage where version_id = $1", version.0)
+        .execute(transaction.connection())
+        .await?;
+    sqlx::query!(
+        "update carrel.document set current_version_id = null where id = $1 and current_version_id = $2",
+        place.document.0,
+        version.0
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
 /// The postings of a version that was overtaken before it could answer; a baseline may still hold it.
 async fn insert_history(
     transaction: &mut Transaction,

@@ -32,6 +32,7 @@ mod page;
 pub mod remedy;
 mod replica;
 pub mod research;
+pub mod screening;
 pub mod search;
 
 pub use admin::{Admin, NewClient, SchemaState};

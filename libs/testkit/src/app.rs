@@ -8,10 +8,11 @@ use carrel_domain::job::QueueName;
 use carrel_domain::{ClientId, IdSource, Scopes, WorkerId, WorkspaceId};
 use carrel_extract::{Sandbox, SandboxConfig};
 use carrel_inference::hashing::HashingEmbedder;
-use carrel_operations::{Clock, Limits, Operations, TokenIssuer, new_secret};
+use carrel_operations::{Clock, Limits, Operations, Screening, TokenIssuer, new_secret};
 use carrel_pipeline::Pipeline;
 use carrel_queue::{WorkerBuilder, WorkerHealth};
 use carrel_rest::{App, HttpLimits, Readiness, ReadinessReport};
+use carrel_screening::Options;
 use carrel_storage::research::RunSignals;
 use carrel_storage::search::Ranking;
 use carrel_storage::{Admin, Database, NewClient, OriginalStore};
@@ -31,7 +32,7 @@ use uuid::Uuid;
 const DIMENSION: usize = 128;
 
 /// What differs between tests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Setup {
     /// Bytes of one upload.
     pub upload_bytes: u64,
@@ -42,11 +43,13 @@ pub struct Setup {
     pub at_once: bool,
     /// Bounds of HTTP.
     pub http: HttpLimits,
+    /// Screening; by default with a key and without a collection of breaches.
+    pub screening: Option<Screening>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { upload_bytes: 64 << 20, jobs: 2, at_once: true, http: HttpLimits::default() }
+        Self { upload_bytes: 64 << 20, jobs: 2, at_once: true, http: HttpLimits::default(), screening: None }
     }
 }
 
@@ -101,6 +104,7 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let tokens = TokenIssuer::new(&TokenIssuer::generate_key(), &url, chrono::Duration::hours(1)).unwrap();
+        let key = tokens.screening_key();
         let operations = Operations {
             database: database.database.clone(),
             originals: OriginalStore::directory(&folder.path().join("objects")).unwrap(),
@@ -110,6 +114,7 @@ impl TestApp {
             tokens: Arc::new(tokens),
             limits: Limits { upload_bytes: setup.upload_bytes, ..Limits::default() },
             ranking: Ranking::default(),
+            screening: setup.screening.clone().unwrap_or_else(|| Screening::new(Options::default(), Some(key), None)),
         };
         let stop = CancellationToken::new();
         let worker = (setup.jobs > 0).then(|| start_worker(&operations, folder.path(), &setup, &stop));

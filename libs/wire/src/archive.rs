@@ -146,7 +146,8 @@ pub struct VersionBody {
     pub sha256: String,
     /// BLAKE3 of the original, in hexadecimal.
     pub blake3: String,
-    /// `received`, `extracted`, `searchable` or `failed`.
+    /// `received`, `extracted`, `searchable` or `failed`; `quarantined` while screening holds it, `rejected` when a
+    /// reviewer keeps it out.
     #[schema(example = "searchable")]
     pub state: String,
     /// Why it could not be read.
@@ -154,8 +155,23 @@ pub struct VersionBody {
     pub failure: Option<FailureBody>,
     /// What extraction lost or repaired.
     pub warnings: Vec<String>,
+    /// What screening decided; absent before it has looked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub screening: Option<ScreeningNoteBody>,
     /// When it came.
     pub created_at: DateTime<Utc>,
+}
+
+/// What screening decided about a version, in short; the document's `screening` has the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScreeningNoteBody {
+    /// `clean`, `allowed`, `masked` or `held`.
+    pub verdict: String,
+    /// What was found, in number.
+    pub findings: u32,
+    /// `released` or `rejected`, once a reviewer has decided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub review: Option<String>,
 }
 
 /// A version with the document that it belongs to.

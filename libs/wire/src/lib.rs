@@ -14,6 +14,7 @@ mod custody;
 mod jobs;
 mod problem;
 mod research;
+mod screening;
 mod search;
 
 pub use archive::*;
@@ -22,6 +23,7 @@ pub use custody::*;
 pub use jobs::*;
 pub use problem::*;
 pub use research::*;
+pub use screening::*;
 pub use search::*;
 
 use serde::{Deserialize, Serialize};

@@ -234,6 +234,15 @@ async fn wait(client: &Client, lines: &mut [Line], jobs: &[(usize, JobId)], show
         let failure = loop {
             match client.version(version).await {
                 Ok(page) if page.version.state == "searchable" => break None,
+                Ok(page) if page.version.state == "quarantined" => {
+                    break Some(format!(
+                        "screening holds it for a reviewer (carrel screening report {})",
+                        page.document.id
+                    ));
+                }
+                Ok(page) if page.version.state == "rejected" => {
+                    break Some("a reviewer has rejected these bytes".to_owned());
+                }
                 Ok(page) if page.version.state == "failed" => {
                     let failure = page.version.failure;
                     break Some(failure.map_or_else(String::new, |f| format!("{} ({})", f.message, f.code)));

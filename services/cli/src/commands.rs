@@ -1,7 +1,8 @@
 //! The commands, their options and their help.
 
 use crate::{
-    add, admin, ask, audit, baseline, credentials, custody, diff, eval, jobs, report, screen, search, show, up,
+    add, admin, ask, audit, baseline, credentials, custody, diff, eval, jobs, report, screen, screening, search, show,
+    up,
 };
 use anyhow::Result;
 use carrel_client::Client;
@@ -81,6 +82,9 @@ enum Command {
     Audit(audit::Audit),
     /// Find personal data and credentials in files; needs no server.
     Screen(screen::Screen),
+    /// Say what happens to personal data and credentials, see what was found, release what is held.
+    #[command(subcommand)]
+    Screening(screening::Screening),
     /// See jobs, why they wait, and run them again or cancel them.
     Jobs(jobs::Jobs),
     /// Measure retrieval and quotes on an evaluation set.
@@ -135,6 +139,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Receipt(receipt) => return receipt.run(json),
         Command::Audit(audit) => audit.run(&connect()?, json).await?,
         Command::Screen(screen) => screen.run(json).await?,
+        Command::Screening(screening) => screening.run(&connect()?, json).await?,
         Command::Jobs(jobs) => jobs.run(&connect()?, json).await?,
         Command::Eval(eval) => eval.run(&connect()?, json).await?,
         Command::Admin(admin) => return admin.run(&Settings::load(&sources)?, json).await,

@@ -181,7 +181,7 @@ async fn settle(client: &Client, id: CollectionId, json: bool) -> Result<()> {
         let documents = client.documents(id).await?;
         let waiting = documents
             .iter()
-            .filter(|document| !matches!(document.latest.state.as_str(), "searchable" | "failed"))
+            .filter(|document| matches!(document.latest.state.as_str(), "received" | "extracted"))
             .count();
         bar.set_length(documents.len() as u64);
         bar.set_position((documents.len() - waiting) as u64);
@@ -189,7 +189,7 @@ async fn settle(client: &Client, id: CollectionId, json: bool) -> Result<()> {
             bar.finish_and_clear();
             let failed: Vec<&str> = documents
                 .iter()
-                .filter(|document| document.latest.state == "failed")
+                .filter(|document| document.latest.state != "searchable")
                 .map(|document| document.external_id.as_str())
                 .collect();
             if !failed.is_empty() {

@@ -18,6 +18,7 @@ mod jobs;
 mod output;
 mod report;
 mod screen;
+mod screening;
 mod search;
 mod show;
 mod up;

@@ -112,7 +112,11 @@ fn version(version: &VersionBody) {
     );
     println!("    sha256 {}", version.sha256);
     if let Some(failure) = &version.failure {
-        println!("    failed: {} ({})", failure.message, failure.code);
+        let word = if version.state == "rejected" { "rejected" } else { "failed" };
+        println!("    {word}: {} ({})", output::printable(&failure.message), failure.code);
+    }
+    if version.state == "quarantined" || version.screening.as_ref().is_some_and(|note| note.verdict != "clean") {
+        println!("    {}", crate::screening::note(&version.state, version.screening.as_ref()));
     }
     for warning in &version.warnings {
         println!("    note: {}", output::printable(warning));

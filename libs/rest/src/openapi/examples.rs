@@ -5,6 +5,11 @@ use carrel_domain::{
     VersionId,
 };
 use carrel_wire::{
+    ActionBody, CollectionScreeningBody, DocumentScreeningBody, FindingBody, KindCountBody, LookupBody, OccurrenceBody,
+    OccurrencesBody, PolicyBody, PolicyViewBody, RejectionBody, ReleaseAsBody, ReleaseBody, ScreenedDocumentBody,
+    ScreeningJobBody, ScreeningNoteBody,
+};
+use carrel_wire::{
     ActorBody, AttemptBody, AuditEntryBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody,
     CustodyEventBody, CustodyKindBody, DiffBody, DifferenceBody, DocumentBody, ErasureBody, FilterBody, HitBody,
     HoldBody, JobBody, JobPageBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page,
@@ -99,6 +104,29 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
             truncated: false,
         }),
         "DocumentBody" => value(document()),
+        "PolicyBody" => value(policy()),
+        "PolicyViewBody" => {
+            value(PolicyViewBody { policy: policy(), effective: policy(), revision: 3, updated_at: Some(at(20)) })
+        }
+        "DocumentScreeningBody" => value(document_screening()),
+        "CollectionScreeningBody" => value(collection_screening()),
+        "ReleaseBody" => value(ReleaseBody {
+            reason: "The account is the harbour's own and printed on every invoice.".to_owned(),
+            shown: ReleaseAsBody::Plain,
+        }),
+        "RejectionBody" => value(RejectionBody { reason: "It was sent by mistake.".to_owned() }),
+        "ScreeningJobBody" => value(ScreeningJobBody { job_id: id(4) }),
+        "LookupBody" => value(LookupBody { value: "DE89 3704 0044 0532 0130 00".to_owned() }),
+        "OccurrencesBody" => value(OccurrencesBody {
+            occurrences: vec![OccurrenceBody {
+                document_id: id(2),
+                name: "gate-manual.pdf".to_owned(),
+                version_id: id(3),
+                version_number: 1,
+                kind: "iban".to_owned(),
+                count: 2,
+            }],
+        }),
         "Page_DocumentBody" => page(document()),
         "VersionBody" => value(version()),
         "VersionPageBody" => value(VersionPageBody { version: version(), document: document() }),
@@ -156,6 +184,18 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
 pub(super) fn of_operation(name: &str) -> Option<Value> {
     match name {
         "get_report_markdown" => Some(report().into()),
+        "get_document_screening_csv" => {
+            Some("version,place,kind,category,severity,action,start,end,confidence,validated,mask,digest\n…\n".into())
+        }
+        "get_document_screening_markdown" => {
+            Some("# Screening of gate-manual.pdf\n\nVersion 1 (searchable): …\n".into())
+        }
+        "get_collection_screening_csv" => {
+            Some("document,name,state,verdict,kind,category,action,count,validated,values\n…\n".into())
+        }
+        "get_collection_screening_markdown" => {
+            Some("# Screening of the collection harbour\n\n24 documents: …\n".into())
+        }
         "get_original" => Some("(the bytes of the original)".into()),
         "get_label" => Some("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"62mm\" height=\"29mm\">…</svg>".into()),
         "get_receipt" => Some("eyJhbGciOiJFZERTQSJ9.eyJmb3JtYXQiOiJjYXJyZWwtZXJhc3VyZS1yZWNlaXB0LzEifQ.…".into()),
@@ -202,6 +242,85 @@ fn filter() -> FilterBody {
     FilterBody { metadata: Map::from_iter([("year".to_owned(), 2024.into())]), ..FilterBody::default() }
 }
 
+fn policy() -> PolicyBody {
+    let categories = [
+        ("contact", ActionBody::Allow),
+        ("credential", ActionBody::Hold),
+        ("financial", ActionBody::Mask),
+        ("national_id", ActionBody::Mask),
+        ("password_hash", ActionBody::Mask),
+    ];
+    PolicyBody {
+        categories: categories.into_iter().map(|(name, action)| (name.to_owned(), action)).collect(),
+        kinds: [("phone".to_owned(), ActionBody::Mask)].into(),
+        min_confidence: None,
+    }
+}
+
+fn kind_count() -> KindCountBody {
+    KindCountBody {
+        kind: "iban".to_owned(),
+        category: "financial".to_owned(),
+        severity: "high".to_owned(),
+        action: "mask".to_owned(),
+        count: 2,
+        validated: 2,
+        values: 1,
+    }
+}
+
+fn document_screening() -> DocumentScreeningBody {
+    DocumentScreeningBody {
+        document_id: id(2),
+        version_id: id(3),
+        name: "gate-manual.pdf".to_owned(),
+        state: "searchable".to_owned(),
+        verdict: "masked".to_owned(),
+        screened_at: at(12),
+        policy: policy(),
+        kinds: vec![kind_count()],
+        total: 2,
+        findings: vec![FindingBody {
+            ordinal: 0,
+            place: "text".to_owned(),
+            kind: "iban".to_owned(),
+            category: "financial".to_owned(),
+            severity: "high".to_owned(),
+            action: "mask".to_owned(),
+            confidence: 95,
+            validated: true,
+            span: SpanBody { start: 310, end: 337 },
+            mask: "DE•• •••• •••• •••• •••• 00".to_owned(),
+            digest: Some("5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".to_owned()),
+        }],
+        next_first: None,
+        review: None,
+        dataset: None,
+        dataset_problem: None,
+        breaches: None,
+    }
+}
+
+fn collection_screening() -> CollectionScreeningBody {
+    CollectionScreeningBody {
+        collection_id: id(1),
+        name: "harbour".to_owned(),
+        documents: 24,
+        verdicts: [("clean".to_owned(), 21), ("masked".to_owned(), 3)].into(),
+        kinds: vec![kind_count()],
+        items: vec![ScreenedDocumentBody {
+            document_id: id(2),
+            version_id: id(3),
+            name: "gate-manual.pdf".to_owned(),
+            state: "searchable".to_owned(),
+            verdict: Some("masked".to_owned()),
+            findings: 2,
+            kinds: vec![kind_count()],
+        }],
+        next_cursor: None,
+    }
+}
+
 fn document() -> DocumentBody {
     DocumentBody {
         id: id(2),
@@ -233,6 +352,7 @@ fn version() -> VersionBody {
         state: "searchable".to_owned(),
         failure: None,
         warnings: Vec::new(),
+        screening: Some(ScreeningNoteBody { verdict: "masked".to_owned(), findings: 2, review: None }),
         created_at: at(10),
     }
 }

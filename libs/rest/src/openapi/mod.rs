@@ -29,6 +29,7 @@ use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, Securit
         (name = "Documents", description = "Documents and uploads."),
         (name = "Versions", description = "Immutable versions, their text and their originals."),
         (name = "Custody", description = "The audit trail, labels and scans, legal holds, erasure with its proof."),
+        (name = "Screening", description = "Personal data and credentials: policies, reports, reviews."),
         (name = "Search", description = "Passages by words and by meaning."),
         (name = "Research", description = "Questions in, cited reports out."),
         (name = "Jobs", description = "What runs, why it waits, what failed."),
@@ -69,6 +70,8 @@ fn describe(scope: carrel_domain::Scope) -> &'static str {
         Scope::CustodyWrite => "Record custody events by scanning labels.",
         Scope::HoldsWrite => "Place and release legal holds.",
         Scope::DocumentsErase => "Erase documents for good, and get the receipts.",
+        Scope::ScreeningPolicy => "Set screening policies; screen again.",
+        Scope::ScreeningReview => "Release and reject what screening holds; read veiled originals; look values up.",
     }
 }
 

@@ -33,7 +33,8 @@ fn every_operation_is_described() {
             assert!(has_text(&parameter["description"]), "{name}: parameter {}", parameter["name"]);
         }
         let keyed = operation["parameters"].to_string().contains("Idempotency-Key");
-        let wants_key = route.method == Method::POST && !["search", "issue_token"].contains(&name.as_str());
+        let wants_key =
+            route.method == Method::POST && !["search", "issue_token", "look_up_value"].contains(&name.as_str());
         assert_eq!(keyed, wants_key, "{name}: Idempotency-Key");
     }
 }
@@ -107,7 +108,7 @@ async fn the_examples_work() {
     let client = app.client(Scopes::all()).await;
     let mut tried = 0;
     for route in routes::guarded() {
-        let Some(example) = route.example() else { continue };
+        let Some(example) = route.example().filter(|_| !route.path.contains('{')) else { continue };
         // They name what must be there; tests/it/custody.rs and tests/it/erasure.rs send them.
         if ["scan_label", "place_hold", "release_hold", "erase_document"].contains(&route.name.as_str()) {
             continue;

@@ -24,8 +24,8 @@ mod validate;
 
 pub use error::ConfigError;
 pub use sections::{
-    Ai, Auth, Database, Embedded, Embedder, Extract, Inference, Jobs, LogFormat, Redis, Search, Server, Store,
-    StoreKind, Telemetry,
+    Ai, Auth, Breaches, Database, Embedded, Embedder, Extract, Inference, Jobs, LogFormat, Redis, Screening, Search,
+    Server, Store, StoreKind, Telemetry,
 };
 pub use sources::Sources;
 
@@ -37,7 +37,7 @@ use serde::Deserialize;
 pub const BASE: &str = include_str!("../../../../config/base.yaml");
 
 /// The keys whose values are never shown; of an address, only the password is hidden.
-const SECRETS: [&str; 9] = [
+const SECRETS: [&str; 11] = [
     "database.url",
     "database.read_url",
     "database.admin_url",
@@ -47,6 +47,8 @@ const SECRETS: [&str; 9] = [
     "store.secret_access_key",
     "auth.signing_key",
     "inference.embedder.api_key",
+    "screening.digest_key",
+    "screening.breaches.key",
 ];
 
 /// Everything that can be configured. `config/base.yaml` says what each key means.
@@ -72,6 +74,8 @@ pub struct Settings {
     pub jobs: Jobs,
     /// Limits of reading one document.
     pub extract: Extract,
+    /// Personal data and credentials.
+    pub screening: Screening,
     /// Ranking.
     pub search: Search,
     /// Logs and traces.

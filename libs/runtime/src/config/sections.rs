@@ -301,6 +301,46 @@ pub struct Extract {
     pub output_bytes: u64,
 }
 
+/// Personal data and credentials.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Screening {
+    /// Keys the digests of values; follows from the signing key when absent.
+    #[schemars(with = "Option<String>")]
+    pub digest_key: Option<SecretString>,
+    /// Countries whose national telephone numbers are understood.
+    pub regions: Vec<String>,
+    /// A collection of breaches.
+    pub breaches: Breaches,
+}
+
+/// A collection of breached passwords and accounts.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Breaches {
+    /// Look passwords of data sets up.
+    pub passwords: bool,
+    /// Look e-mail addresses up.
+    pub accounts: bool,
+    /// Base of the range API.
+    pub range_url: String,
+    /// Base of the account API.
+    pub account_url: String,
+    /// Key of the account API.
+    #[schemars(with = "Option<String>")]
+    pub key: Option<SecretString>,
+    /// Requests for accounts per minute.
+    pub accounts_per_minute: u32,
+    /// Passwords looked up for one document.
+    pub passwords_per_document: u64,
+    /// Addresses looked up for one document.
+    pub accounts_per_document: usize,
+    /// Seconds for one answer.
+    pub timeout_seconds: u64,
+    /// Hours that answers are kept.
+    pub keep_hours: u64,
+}
+
 /// Ranking.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

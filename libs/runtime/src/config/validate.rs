@@ -3,7 +3,7 @@
 use super::Settings;
 use super::error::ConfigError;
 use super::sections::{
-    Ai, Auth, Database, Embedder, Extract, Jobs, Redis, Search, Server, Store, StoreKind, Telemetry,
+    Ai, Auth, Database, Embedder, Extract, Jobs, Redis, Screening, Search, Server, Store, StoreKind, Telemetry,
 };
 use secrecy::ExposeSecret;
 use std::ops::RangeInclusive;
@@ -20,6 +20,7 @@ impl Settings {
         self.ai.validate()?;
         self.jobs.validate()?;
         self.extract.validate()?;
+        self.screening.validate()?;
         self.search.validate()?;
         self.telemetry.validate()
     }
@@ -157,6 +158,26 @@ impl Extract {
         within("extract.cpu_seconds", self.cpu_seconds, 1..=86_400)?;
         within("extract.memory_bytes", self.memory_bytes, 64 << 20..=1 << 40)?;
         within("extract.output_bytes", self.output_bytes, 1 << 10..=1 << 32)
+    }
+}
+
+impl Screening {
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.digest_key.as_ref().is_some_and(|key| key.expose_secret().trim().len() < 32) {
+            return Err(ConfigError::invalid("screening.digest_key", "must have at least 32 characters"));
+        }
+        let breaches = &self.breaches;
+        web_address("screening.breaches.range_url", &breaches.range_url)?;
+        web_address("screening.breaches.account_url", &breaches.account_url)?;
+        if breaches.accounts && breaches.key.is_none() {
+            return Err(ConfigError::invalid("screening.breaches.key", "is needed because accounts are looked up"));
+        }
+        within("screening.breaches.accounts_per_minute", u64::from(breaches.accounts_per_minute), 1..=60_000)?;
+        within("screening.breaches.passwords_per_document", breaches.passwords_per_document, 1..=3_000)?;
+        // They share the minutes of one job.
+        within("screening.breaches.accounts_per_document", breaches.accounts_per_document as u64, 1..=1_000)?;
+        within("screening.breaches.timeout_seconds", breaches.timeout_seconds, 1..=60)?;
+        within("screening.breaches.keep_hours", breaches.keep_hours, 1..=8_760)
     }
 }
 

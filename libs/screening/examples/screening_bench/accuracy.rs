@@ -33,22 +33,34 @@ type Scores = BTreeMap<String, Score>;
 
 pub(crate) fn run(folder: &str, secrets: Option<&str>) -> Outcome {
     let folder = Path::new(folder);
-    let mut all = Score::default();
-    for (name, scores) in [
-        ("presidio-research: spans in sentences, right kind, any overlap", sentences(folder)?),
-        ("presidio-recognizer-cases: spans, the recogniser's kind expected", recognisers(folder)?),
-        ("validatorjs-cases: whole values", values(folder)?),
+    let (mut all, mut any) = (Score::default(), Score::default());
+    let (validated, found) = values(folder)?;
+    for (name, scores, counted) in [
+        ("presidio-research: spans in sentences, right kind, any overlap", sentences(folder)?, true),
+        ("presidio-recognizer-cases: spans, the recogniser's kind expected", recognisers(folder)?, true),
+        ("validatorjs-cases: whole values, by validated findings alone", validated, true),
+        ("validatorjs-cases: whole values, by all findings that a policy acts on", found, false),
     ] {
-        all.add(print(name, &scores));
+        let sum = print(name, &scores);
+        if counted {
+            all.add(sum);
+        }
+        // Of the third set, one of the two ways of counting.
+        if !name.contains("alone") {
+            any.add(sum);
+        }
     }
-    println!(
-        "validated categories, all sets: recall {:.3}, precision {:.3} ({} hits, {} missed, {} wrong)",
-        all.recall(),
-        all.precision(),
-        all.hit,
-        all.missed,
-        all.wrong
-    );
+    // A finding without validation is masked and held like any other; its digits only fit no plan of today.
+    for (how, sum) in [("the third by validated findings alone", all), ("by all findings that a policy acts on", any)] {
+        println!(
+            "validated categories, all sets, {how}: recall {:.3}, precision {:.3} ({} hits, {} missed, {} wrong)",
+            sum.recall(),
+            sum.precision(),
+            sum.hit,
+            sum.missed,
+            sum.wrong
+        );
+    }
     if let Some(secrets) = secrets {
         secret_examples(Path::new(secrets))?;
     }
@@ -259,9 +271,10 @@ fn country_of(label: &str, argument: &str) -> Option<String> {
     identity::countries().contains(&country.as_str()).then_some(country)
 }
 
-fn values(folder: &Path) -> Result<Scores, Box<dyn std::error::Error>> {
+/// Scores by validated findings alone, and by all findings.
+fn values(folder: &Path) -> Result<(Scores, Scores), Box<dyn std::error::Error>> {
     let plain = scanner(&[])?;
-    let mut scores = Scores::new();
+    let (mut scores, mut lenient) = (Scores::new(), Scores::new());
     let verbose = std::env::var_os("CARREL_BENCH_VERBOSE").is_some();
     let mut regional: BTreeMap<String, Scanner> = BTreeMap::new();
     for case in lines(&folder.join("validatorjs-cases.jsonl"))? {
@@ -273,9 +286,8 @@ fn values(folder: &Path) -> Result<Scores, Box<dyn std::error::Error>> {
         let whole = |scanner: &Scanner, kinds: &[Kind]| {
             let detections = scanner.detect_with(value, scanner.expecting(kinds[0]), &key());
             let length = value.chars().count() as u32;
-            detections
-                .iter()
-                .any(|d| d.validated && kinds.contains(&d.kind) && d.span.start == 0 && d.span.end == length)
+            let whole = |d: &&Detection| kinds.contains(&d.kind) && d.span.start == 0 && d.span.end == length;
+            (detections.iter().filter(whole).any(|d| d.validated), detections.iter().any(|d| whole(&d)))
         };
         let (name, found) = match (label, argument) {
             ("isEmail", None) if bare => (label.to_owned(), whole(&plain, &[Kind::EMAIL])),
@@ -284,7 +296,8 @@ fn values(folder: &Path) -> Result<Scores, Box<dyn std::error::Error>> {
             ("isCreditCard", None) if bare => (label.to_owned(), whole(&plain, &[Kind::CARD])),
             ("isEthereumAddress", None) => (label.to_owned(), {
                 let detections = plain.detect(value, &key());
-                detections.iter().any(|d| d.kind == Kind::ETHEREUM)
+                let found = detections.iter().any(|d| d.kind == Kind::ETHEREUM);
+                (found, found)
             }),
             ("isBtcAddress", None) => (label.to_owned(), whole(&plain, &[Kind::BITCOIN])),
             ("isMobilePhone", Some(locale)) if locale.len() == 5 && positive => {
@@ -302,22 +315,26 @@ fn values(folder: &Path) -> Result<Scores, Box<dyn std::error::Error>> {
                 let Some(country) = country_of(label, locale) else { continue };
                 let kinds = Kind::all()
                     .filter(|kind| kind.id().starts_with(&format!("national_id.{}.", country.to_lowercase())));
-                (format!("{label} {country}"), kinds.into_iter().any(|kind| identity::is_valid(kind, value)))
+                let valid = kinds.into_iter().any(|kind| identity::is_valid(kind, value));
+                (format!("{label} {country}"), (valid, valid))
             }
             _ => continue,
         };
-        let score = scores.entry(name.clone()).or_default();
-        match (positive, found) {
-            (true, true) => score.hit += 1,
-            (true, false) => score.missed += 1,
-            (false, true) => score.wrong += 1,
-            (false, false) => {}
+        let (found, acted_on) = found;
+        for (scores, found) in [(&mut scores, found), (&mut lenient, acted_on)] {
+            let score = scores.entry(name.clone()).or_default();
+            match (positive, found) {
+                (true, true) => score.hit += 1,
+                (true, false) => score.missed += 1,
+                (false, true) => score.wrong += 1,
+                (false, false) => {}
+            }
         }
         if verbose && positive != found {
             println!("    {name} {} {value:?}", if positive { "missed" } else { "wrong" });
         }
     }
-    Ok(scores)
+    Ok((scores, lenient))
 }
 
 /// Labels of examples that are no credentials.

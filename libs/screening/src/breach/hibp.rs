@@ -3,7 +3,7 @@
 //! Of a password the first five hexadecimal digits of its SHA-1 leave the machine; the service answers with all
 //! suffixes of that range, padded to hide how many there are, and the comparison happens here.
 
-use super::{Breach, Breaches, Lookup, Reason};
+use super::{Answers, Breach, Breaches, Lookup, Reason};
 use crate::ScreeningError;
 use async_trait::async_trait;
 use moka::future::Cache;
@@ -77,6 +77,7 @@ pub struct HaveIBeenPwned {
     password_pace: Arc<Mutex<Pace>>,
     account_pace: Arc<Mutex<Pace>>,
     cache_key: [u8; 32],
+    answers: Option<Arc<dyn Answers>>,
 }
 
 /// When the next request may leave.
@@ -108,7 +109,26 @@ impl HaveIBeenPwned {
             settings: Arc::new(settings),
             client,
             cache_key,
+            answers: None,
         })
+    }
+
+    /// The same client (caches in memory and pace are shared) with answers that outlive the process.
+    pub fn with_answers(&self, answers: Arc<dyn Answers>) -> Self {
+        Self { answers: Some(answers), ..self.clone() }
+    }
+
+    async fn kept(&self, key: &str) -> Option<Vec<u8>> {
+        match &self.answers {
+            Some(answers) => answers.get(key).await,
+            None => None,
+        }
+    }
+
+    async fn keep(&self, key: &str, answer: &[u8]) {
+        if let Some(answers) = &self.answers {
+            answers.put(key, answer).await;
+        }
     }
 
     /// Waits for this request's turn; refuses while the service is to be left alone.
@@ -183,12 +203,18 @@ impl HaveIBeenPwned {
             return Ok(range);
         }
         let name = std::str::from_utf8(&prefix).map_err(|_| Reason::Unexpected)?;
+        if let Some(range) = self.kept(name).await.and_then(|body| parse_range(&body)) {
+            let range = Arc::new(range);
+            self.ranges.insert(prefix, Arc::clone(&range)).await;
+            return Ok(range);
+        }
         let url = self.passwords.join("range/").and_then(|base| base.join(name)).map_err(|_| Reason::Unexpected)?;
         let body = self
             .fetch(url, &self.password_pace, self.settings.password_interval, None)
             .await?
             .ok_or(Reason::Unexpected)?;
         let range = Arc::new(parse_range(&body).ok_or(Reason::Unexpected)?);
+        self.keep(name, &body).await;
         self.ranges.insert(prefix, Arc::clone(&range)).await;
         Ok(range)
     }
@@ -214,6 +240,10 @@ fn parse_range(body: &[u8]) -> Option<Vec<Suffix>> {
     Some(range)
 }
 
+fn parse_breaches(body: &[u8]) -> Option<Vec<Breach>> {
+    serde_json::from_slice(body).ok()
+}
+
 #[async_trait]
 impl Breaches for HaveIBeenPwned {
     async fn password(&self, password: &str) -> Lookup<u64> {
@@ -237,9 +267,15 @@ impl Breaches for HaveIBeenPwned {
 
     async fn account(&self, email: &str) -> Lookup<Vec<Breach>> {
         let Some(key) = &self.settings.key else { return Lookup::Unavailable(Reason::NoKey) };
-        let digest = *blake3::keyed_hash(&self.cache_key, email.as_bytes()).as_bytes();
+        let hash = blake3::keyed_hash(&self.cache_key, email.as_bytes());
+        let digest = *hash.as_bytes();
         if let Some(found) = self.found.get(&digest).await {
             return Lookup::Known(found.to_vec());
+        }
+        let kept_as = format!("account:{}", hash.to_hex());
+        if let Some(found) = self.kept(&kept_as).await.and_then(|body| parse_breaches(&body)) {
+            self.found.insert(digest, Arc::new(found.clone())).await;
+            return Lookup::Known(found);
         }
         let Ok(mut url) = self.accounts.join("breachedaccount") else {
             return Lookup::Unavailable(Reason::Unexpected);
@@ -250,10 +286,16 @@ impl Breaches for HaveIBeenPwned {
         }
         let answer = self.fetch(url, &self.account_pace, self.settings.account_interval, Some(key)).await;
         let breaches = match answer {
-            Ok(None) => Vec::new(),
-            Ok(Some(body)) => match serde_json::from_slice(&body) {
-                Ok(breaches) => breaches,
-                Err(_) => return Lookup::Unavailable(Reason::Unexpected),
+            Ok(None) => {
+                self.keep(&kept_as, b"[]").await;
+                Vec::new()
+            }
+            Ok(Some(body)) => match parse_breaches(&body) {
+                Some(breaches) => {
+                    self.keep(&kept_as, &body).await;
+                    breaches
+                }
+                None => return Lookup::Unavailable(Reason::Unexpected),
             },
             Err(reason) => return Lookup::Unavailable(reason),
         };

@@ -20,7 +20,7 @@ pub enum Lookup<T> {
 }
 
 /// Why there is no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The service could not be reached in time.
@@ -50,4 +50,14 @@ pub trait Breaches: Send + Sync {
     /// The breaches in which an e-mail address occurs. The address leaves this machine, so callers ask only where
     /// the workspace has agreed.
     async fn account(&self, email: &str) -> Lookup<Vec<Breach>>;
+}
+
+/// Where answers outlive the process. What cannot be read is asked for again, what cannot be kept is not.
+#[async_trait]
+pub trait Answers: Send + Sync {
+    /// The answer under `key`, unless it is too old.
+    async fn get(&self, key: &str) -> Option<Vec<u8>>;
+
+    /// Keeps an answer. `key` is a range of hashes or a keyed digest, never a value.
+    async fn put(&self, key: &str, answer: &[u8]);
 }

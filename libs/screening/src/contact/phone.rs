@@ -6,6 +6,7 @@
 use crate::matching::{Context, Match};
 use crate::{Kind, ScreeningError};
 use regex::bytes::Regex;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
@@ -46,12 +47,27 @@ struct Plan {
     trunk: String,
     pattern: OnceLock<Option<Regex>>,
     expression: String,
+    /// What else is dialled in front, such as codes of carriers and, in Mexico and Argentina, of mobile numbers.
+    prefix: Option<Prefix>,
 }
+
+struct Prefix {
+    pattern: OnceLock<Option<Regex>>,
+    expression: String,
+    /// What stands for the prefix in the number itself, with `$1` for what it captured.
+    becomes: String,
+}
+
+/// Regions that share the national numbers of another one: the French overseas departments.
+const SHARED: [(&[u8; 2], &[u8; 2]); 7] =
+    [(b"GP", b"FR"), (b"GF", b"FR"), (b"MQ", b"FR"), (b"RE", b"FR"), (b"YT", b"FR"), (b"BL", b"FR"), (b"MF", b"FR")];
 
 struct CodePlan {
     expression: String,
     pattern: OnceLock<Option<Regex>>,
     lengths: u32,
+    /// The main country, whose prefixes people also write behind the code.
+    main: Option<[u8; 2]>,
 }
 
 struct Plans {
@@ -77,6 +93,7 @@ fn plans() -> &'static Plans {
                 expression: String::new(),
                 pattern: OnceLock::new(),
                 lengths: 0,
+                main: None,
             });
             if !of_code.expression.is_empty() {
                 of_code.expression.push('|');
@@ -88,8 +105,17 @@ fn plans() -> &'static Plans {
             if let Ok(id) = <[u8; 2]>::try_from(metadata.id().as_bytes())
                 && id.iter().all(u8::is_ascii_uppercase)
             {
+                if of_code.main.is_none() || metadata.is_main_country_for_code() {
+                    of_code.main = Some(id);
+                }
                 let trunk = metadata.national_prefix().unwrap_or_default().to_owned();
-                plans.regions.insert(id, Plan { code, trunk, pattern: OnceLock::new(), expression });
+                let prefix = metadata.national_prefix_for_parsing().map(|prefix| Prefix {
+                    pattern: OnceLock::new(),
+                    expression: prefix.as_str().chars().filter(|c| !c.is_whitespace()).collect(),
+                    // `$1` alone would swallow the digits behind it.
+                    becomes: metadata.national_prefix_transform_rule().unwrap_or_default().replace("$1", "${1}"),
+                });
+                plans.regions.insert(id, Plan { code, trunk, pattern: OnceLock::new(), expression, prefix });
             }
         }
         plans
@@ -129,6 +155,9 @@ fn international(digits: &[u8]) -> International {
             {
                 return International::Valid;
             }
+            if behind_prefix(plan, national).is_some() {
+                return International::Valid;
+            }
             let possible = (7..=15).contains(&digits.len()) && plan.lengths >> national.len().min(31) & 1 == 1;
             return if possible { International::Possible } else { International::No };
         }
@@ -136,21 +165,54 @@ fn international(digits: &[u8]) -> International {
     International::No
 }
 
+/// The national number that people write behind a code with a prefix that is only dialled inside of the country.
+fn behind_prefix(plan: &CodePlan, national: &[u8]) -> Option<Vec<u8>> {
+    let main = plans().regions.get(&plan.main?)?;
+    main.prefix.as_ref().and_then(|prefix| prefix.strip(national, main))
+}
+
+impl Prefix {
+    /// The significant number when `digits` begin with this prefix.
+    fn strip(&self, digits: &[u8], plan: &Plan) -> Option<Vec<u8>> {
+        let pattern = self.pattern.get_or_init(|| Regex::new(&format!("^(?-u:(?:{}))", self.expression)).ok());
+        let captures = pattern.as_ref()?.captures(digits)?;
+        let mut significant = Vec::with_capacity(digits.len());
+        // A rule is for prefixes that captured something, such as the area code between two parts of a prefix.
+        if captures.get(captures.len() - 1).is_some() && captures.len() > 1 {
+            captures.expand(self.becomes.as_bytes(), &mut significant);
+        }
+        significant.extend_from_slice(&digits[captures.get(0)?.end()..]);
+        compiled(&plan.pattern, &plan.expression)?.is_match(&significant).then_some(significant)
+    }
+}
+
 /// The national significant number of `digits` as dialled inside the region.
-fn national(digits: &[u8], region: Region) -> Option<(u16, &[u8])> {
-    let plan = plans().regions.get(&region.0)?;
+fn significant<'d>(plan: &Plan, digits: &'d [u8]) -> Option<Cow<'d, [u8]>> {
     let pattern = compiled(&plan.pattern, &plan.expression)?;
     if pattern.is_match(digits) {
-        return Some((plan.code, digits));
+        return Some(Cow::Borrowed(digits));
     }
-    // Behind the trunk prefix, or behind the country's own code without its plus.
     let trunk = digits.strip_prefix(plan.trunk.as_bytes()).filter(|_| !plan.trunk.is_empty());
     if let Some(rest) = trunk.filter(|rest| pattern.is_match(rest)) {
-        return Some((plan.code, rest));
+        return Some(Cow::Borrowed(rest));
+    }
+    plan.prefix.as_ref()?.strip(digits, plan).map(Cow::Owned)
+}
+
+/// The country code and national significant number of `digits` as written inside the region: as dialled, or behind the
+/// country's own code without its plus.
+fn national(digits: &[u8], region: Region) -> Option<(u16, Cow<'_, [u8]>)> {
+    let plan = plans().regions.get(&region.0)?;
+    if let Some(found) = significant(plan, digits) {
+        return Some((plan.code, found));
     }
     let code = plan.code.to_string();
-    let rest = digits.strip_prefix(code.as_bytes()).filter(|rest| pattern.is_match(rest))?;
-    Some((plan.code, rest))
+    if let Some(found) = digits.strip_prefix(code.as_bytes()).and_then(|rest| significant(plan, rest)) {
+        return Some((plan.code, found));
+    }
+    let (_, shared) = SHARED.iter().find(|(id, _)| **id == region.0)?;
+    let plan = plans().regions.get(*shared)?;
+    significant(plan, digits).map(|found| (plan.code, found))
 }
 
 /// The number in the form of ITU-T E.164 (`+` and digits), if it is valid in its country; national numbers are
@@ -179,7 +241,7 @@ pub fn phone_e164(value: &str, regions: &[Region]) -> Option<String> {
         return Some(format!("+{}", without_trunk(digits)));
     }
     let (code, rest) = regions.iter().find_map(|region| national(digits, *region))?;
-    Some(format!("+{code}{}", String::from_utf8_lossy(rest)))
+    Some(format!("+{code}{}", String::from_utf8_lossy(&rest)))
 }
 
 fn without_trunk(digits: &[u8]) -> String {
@@ -193,7 +255,15 @@ fn without_trunk(digits: &[u8]) -> String {
         if !compiled(&plan.pattern, &plan.expression).is_some_and(|p| p.is_match(rest))
             && let Some(shorter) = rest.strip_prefix(b"0")
         {
-            return String::from_utf8_lossy(&[code, shorter].concat()).into_owned();
+            let fits = compiled(&plan.pattern, &plan.expression).is_some_and(|p| p.is_match(shorter));
+            if fits {
+                return String::from_utf8_lossy(&[code, shorter].concat()).into_owned();
+            }
+        }
+        if !compiled(&plan.pattern, &plan.expression).is_some_and(|p| p.is_match(rest))
+            && let Some(significant) = behind_prefix(plan, rest)
+        {
+            return String::from_utf8_lossy(&[code, &significant].concat()).into_owned();
         }
         break;
     }
@@ -211,6 +281,8 @@ struct Written {
     mixed_separators: bool,
     parenthesis: bool,
     international: bool,
+    /// Digits dialled to leave the country, which `digits` no longer hold.
+    exit: &'static [u8],
     extension_from: Option<usize>,
 }
 
@@ -231,6 +303,7 @@ impl Written {
             mixed_separators: false,
             parenthesis: false,
             international: false,
+            exit: b"",
             extension_from: None,
         };
         let mut at = start;
@@ -305,6 +378,7 @@ impl Written {
                 [&b"00"[..], b"011"].into_iter().find(|p| number.digits().starts_with(p) && number.length > 10);
             if let Some(prefix) = prefix {
                 number.international = true;
+                number.exit = prefix;
                 number.digits.copy_within(prefix.len().., 0);
                 number.length -= prefix.len();
             }
@@ -375,6 +449,13 @@ pub(crate) fn at(text: &[u8], start: usize, context: Context, regions: &[Region]
     let found =
         |confidence, validated| Some(Match { kind: Kind::PHONE, start, end: number.end, confidence, validated });
     let digits = number.digits();
+    // Digits that begin like an international call may be a national number whose area code is 11.
+    if named && !number.exit.is_empty() && international(digits) != International::Valid {
+        let dialled = [number.exit, digits].concat();
+        if regions.iter().any(|region| national(&dialled, *region).is_some()) {
+            return found(85, true);
+        }
+    }
     if number.international {
         return match international(digits) {
             International::Valid if named => found(98, true),
@@ -383,6 +464,10 @@ pub(crate) fn at(text: &[u8], start: usize, context: Context, regions: &[Region]
             International::Possible if text[start] == b'+' || named => found(if named { 75 } else { 60 }, false),
             _ => None,
         };
+    }
+    // With the country's code and without its plus, numbers are longer than any dialled inside of the country.
+    if named && (13..=15).contains(&digits.len()) && regions.iter().any(|region| national(digits, *region).is_some()) {
+        return found(85, true);
     }
     if !(6..=12).contains(&digits.len()) || number.looks_like_date() || one_value(digits) {
         return None;
@@ -439,6 +524,18 @@ mod tests {
             "212.555.2368 x12",
         ] {
             assert_eq!(phone_e164(written, &us).as_deref(), Some("+12125552368"), "{written}");
+        }
+        let region = |code| [Region::parse(code).unwrap()];
+        for (written, code, expected) in [
+            ("5219654789321", "MX", "+529654789321"),
+            ("5491143214321", "AR", "+5491143214321"),
+            ("0 11 15 4321-4321", "AR", "+5491143214321"),
+            ("5511912345678", "BR", "+5511912345678"),
+            ("55 (17) 96332-2155", "BR", "+5517963322155"),
+            ("0612457898", "GP", "+33612457898"),
+            ("0690 12 34 56", "GP", "+590690123456"),
+        ] {
+            assert_eq!(phone_e164(written, &region(code)).as_deref(), Some(expected), "{written} in {code}");
         }
         for other in ["123-45-6789", "+12", "call me"] {
             assert_eq!(phone_e164(other, &us), None, "{other}");

@@ -254,7 +254,9 @@ impl Column {
     pub(super) fn finish(mut self, scanner: &Scanner) -> ColumnReport {
         self.kinds.sort_by_key(|count| std::cmp::Reverse(count.cells + count.inside));
         let class = self.class(scanner);
-        ColumnReport { name: self.name, class, filled: self.filled, kinds: self.kinds }
+        // A key of a JSON object, or the first row of a table without headings, may itself be a value.
+        let found = scanner.detect(&self.name, &WorkspaceKey::new([0; 32]));
+        ColumnReport { name: mask::text(&self.name, &found), class, filled: self.filled, kinds: self.kinds }
     }
 
     fn class(&self, scanner: &Scanner) -> Class {

@@ -33,6 +33,15 @@ pub(super) const SPECS: &[Spec] = &[
         &["身份证", "居民身份证", "resident identity", "shenfenzheng"],
         resident,
     ),
+    // Before 1999 without century and without check digit.
+    spec(
+        "national_id.cn.resident",
+        "CN",
+        "999999999999999",
+        Belief::Named,
+        &["身份证", "居民身份证", "resident identity", "shenfenzheng"],
+        |id| (11..=65).contains(&two(id, 0)) && is_date(two(id, 6), two(id, 8), two(id, 10)),
+    ),
     spec(
         "national_id.tw.id",
         "TW",

@@ -20,6 +20,10 @@ pub(super) const SPECS: &[Spec] = &[
         &["nie", "extranjero"],
         nie,
     ),
+    // The tax numbers of Spaniards without a national identity document, and of foreigners without a number of theirs.
+    spec("national_id.es.nif", "ES", "A9999999A|A-9999999-A", Belief::Named, &["nif"], |id| {
+        b"KLM".contains(&id[0]) && number(&id[1..8]).is_some_and(|n| SPANISH[(n % 23) as usize] == id[8])
+    }),
     spec(
         "national_id.es.cif",
         "ES",
@@ -45,6 +49,15 @@ pub(super) const SPECS: &[Spec] = &[
         fiscal_code,
     )
     .or_plausible(|id| b"ABCDEHLMPRST".contains(&id[8])),
+    // The electronic identity card (since 2016): two letters of which the first is C, five digits, two letters.
+    spec(
+        "national_id.it.id_card",
+        "IT",
+        "AA99999AA",
+        Belief::Named,
+        &["carta d'identità", "carta di identità", "carta d'identita", "carta d’identità", "documento n"],
+        |id| id[0] == b'C',
+    ),
     spec(
         "national_id.it.vat",
         "IT",

@@ -9,6 +9,7 @@ mod table;
 
 pub use collection::{CollectionReport, DocumentLine};
 pub use document::{DocumentReport, KindLine};
+pub use table::{csv, escaped, markdown};
 
 use crate::ScreeningError;
 

@@ -3,11 +3,17 @@
 use crate::ScreeningError;
 use std::borrow::Cow;
 
-/// Rows as CSV; a cell that a spreadsheet would run as a formula gets an apostrophe before it.
-pub(super) fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, ScreeningError> {
+/// Rows as CSV (RFC 4180); an empty header is left out, for the later parts of a table. A cell that a spreadsheet would run
+/// as a formula gets an apostrophe before it.
+///
+/// # Errors
+/// [`ScreeningError::Report`] when a row cannot be written.
+pub fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, ScreeningError> {
     let wrong = |error: csv::Error| ScreeningError::Report(std::io::Error::other(error));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(header).map_err(wrong)?;
+    if !header.is_empty() {
+        writer.write_record(header).map_err(wrong)?;
+    }
     for row in rows {
         writer.write_record(row.iter().map(|cell| harmless(cell).into_owned())).map_err(wrong)?;
     }
@@ -24,7 +30,7 @@ fn harmless(cell: &str) -> Cow<'_, str> {
 }
 
 /// Appends a table; nothing when it has no rows.
-pub(super) fn markdown(out: &mut String, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+pub fn markdown(out: &mut String, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let mut rows = rows.into_iter().peekable();
     if rows.peek().is_none() {
         return;
@@ -45,7 +51,7 @@ pub(super) fn markdown(out: &mut String, header: &[&str], rows: impl IntoIterato
 }
 
 /// A name from outside cannot leave its cell, and is no markup.
-pub(super) fn escaped(cell: &str) -> String {
+pub fn escaped(cell: &str) -> String {
     let mut escaped = String::with_capacity(cell.len());
     for character in cell.chars() {
         match character {

@@ -30,7 +30,9 @@ pub(crate) fn word(text: &[u8], start: usize, end: usize, context: Context) -> O
                 bs58::decode(word).with_alphabet(bs58::Alphabet::RIPPLE).with_check(Some(0)).into_vec().ok()?;
             if payload.len() == 21 { found(Kind::XRP, 98, true) } else { None }
         }
-        b'1' | b'3' | b'L' | b'M' | b'D' | b'X' | b'T' | b't' if (26..=35).contains(&word.len()) => {
+        b'1' | b'2' | b'3' | b'L' | b'M' | b'D' | b'X' | b'T' | b'm' | b'n' | b't'
+            if (26..=35).contains(&word.len()) =>
+        {
             let kind = base58_address(word)?;
             found(kind, 99, true)
         }
@@ -49,7 +51,8 @@ pub(crate) fn word(text: &[u8], start: usize, end: usize, context: Context) -> O
 fn base58_address(word: &[u8]) -> Option<Kind> {
     let payload = bs58::decode(word).with_check(None).into_vec().ok()?;
     let kind = match (payload.len(), payload[0]) {
-        (21, 0x00 | 0x05) => Kind::BITCOIN,
+        // The last two are of its test network.
+        (21, 0x00 | 0x05 | 0x6f | 0xc4) => Kind::BITCOIN,
         (21, 0x30 | 0x32) => Kind::LITECOIN,
         (21, 0x1e) => Kind::DOGECOIN,
         (21, 0x4c | 0x10) => Kind::DASH,

@@ -94,6 +94,13 @@ async fn fill(app: &TestApp) {
         "insert into carrel.schedule (workspace_id, name, spec, time_zone, catch_up, kind, queue, payload, payload_version,
                                       priority, max_attempts, timeout_ms, paused_at, decided_until, created_at)
          values ($1, 'probe', '0 3 * * *', 'UTC', 'one', 'probe.act', 'ingest', '{}', 1, 0, 1, 1000, now(), now(), now())",
+        "insert into carrel.screening_policy (workspace_id, policy, revision, updated_at, updated_by)
+         values ($1, '{}', 1, now(), '{\"kind\": \"operator\"}')",
+        "insert into carrel.screening_finding (version_id, workspace_id, ordinal, place, kind, category, severity, action,
+                                               confidence, validated, span_start, span_end, mask)
+         select version_id, $1, 0, 'text', 'email', 'contact', 'medium', 'allow', 90, true, 0, 3, 'a••@•.de'
+         from carrel.screening where workspace_id = $1 limit 1",
+        "insert into carrel.breach_answer (workspace_id, key, answer, fetched_at) values ($1, '5BAA6', '', now())",
         "insert into carrel.cron_tick (workspace_id, name, tick_at, job_id, fired_at)
          values ($1, 'probe', now(), gen_random_uuid(), now())",
     ] {
