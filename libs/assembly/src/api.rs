@@ -211,7 +211,7 @@ mod tests {
         let originals = OriginalStore::directory(folder).unwrap();
         let parts = Parts { database: test.database.clone(), originals };
         let embedder = Arc::new(HashingEmbedder::new(32));
-        let operations = operations(&settings, &parts, embedder, unused_tokens().unwrap());
+        let operations = operations(&settings, &parts, embedder, unused_tokens().unwrap()).unwrap();
         let stop = CancellationToken::new();
         let (address, _) = serve(&settings, operations, Registry::new(), stop.clone()).await.unwrap();
         (address, stop)
