@@ -1,8 +1,8 @@
 //! carrel-api: the REST API and the page.
 
 use crate::error::{AssemblyError, io};
-use crate::health::{FromRegistry, watch_model, watch_parts, watch_queue};
-use crate::parts::{Parts, operations, remote_embedder, tokens};
+use crate::health::{FromRegistry, watch_models, watch_parts, watch_queue};
+use crate::parts::{Embedders, Parts, operations, tokens};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Version, header};
@@ -32,9 +32,9 @@ pub async fn run_api(settings: &Settings, stop: CancellationToken) -> Result<(),
     let health = Registry::new();
     watch_parts(&health, &parts);
     watch_queue(&health, None);
-    let embedder = remote_embedder(settings).await?;
-    watch_model(&health, Arc::clone(&embedder));
-    let operations = operations(settings, &parts, embedder, tokens(settings)?);
+    let embedders = Embedders::remote(settings).await?;
+    watch_models(&health, &embedders);
+    let operations = operations(settings, &parts, embedders, tokens(settings)?);
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
     let (_, served) = serve(settings, operations, health, stop.clone()).await?;
     let ended = served.await;

@@ -9,7 +9,7 @@ use carrel_domain::{ClientId, IdSource, Scopes, WorkerId, WorkspaceId};
 use carrel_extract::{Sandbox, SandboxConfig};
 use carrel_inference::hashing::HashingEmbedder;
 use carrel_operations::{Clock, Limits, Operations, TokenIssuer, new_secret};
-use carrel_pipeline::Pipeline;
+use carrel_pipeline::{Pipeline, Upkeep};
 use carrel_queue::{WorkerBuilder, WorkerHealth};
 use carrel_rest::{App, HttpLimits, Readiness, ReadinessReport};
 use carrel_storage::research::RunSignals;
@@ -42,11 +42,13 @@ pub struct Setup {
     pub at_once: bool,
     /// Bounds of HTTP.
     pub http: HttpLimits,
+    /// Documents inside of one upload, at all depths.
+    pub descendants: u32,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { upload_bytes: 64 << 20, jobs: 2, at_once: true, http: HttpLimits::default() }
+        Self { upload_bytes: 64 << 20, jobs: 2, at_once: true, http: HttpLimits::default(), descendants: 20_000 }
     }
 }
 
@@ -105,6 +107,7 @@ impl TestApp {
             database: database.database.clone(),
             originals: OriginalStore::directory(&folder.path().join("objects")).unwrap(),
             embedder: Arc::new(HashingEmbedder::new(DIMENSION)),
+            next_embedder: None,
             ids: Arc::new(System),
             clock: Arc::new(System),
             tokens: Arc::new(tokens),
@@ -263,7 +266,14 @@ fn start_worker(operations: &Operations, folder: &Path, setup: &Setup, stop: &Ca
     let scratch = folder.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let sandbox = Sandbox::new(SandboxConfig::for_program(extraction_child()));
-    let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch);
+    // A check at once reads again what was read at once.
+    let upkeep = Upkeep {
+        descendants: setup.descendants,
+        fixity_period: Duration::ZERO,
+        orphan_grace: Duration::ZERO,
+        ..Upkeep::default()
+    };
+    let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch, upkeep);
     if setup.at_once {
         pipeline = pipeline.at_once();
     }

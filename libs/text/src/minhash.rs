@@ -10,9 +10,9 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Values of a signature.
-pub const PERMUTATIONS: usize = 128;
+const PERMUTATIONS: usize = 128;
 /// Bands that a signature is cut into.
-pub const BANDS: usize = 32;
+const BANDS: usize = 32;
 /// Words of a shingle.
 const SHINGLE: usize = 5;
 

@@ -259,8 +259,9 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
     }
     let files = carrel_assembly::model_dir();
     let model = settings.inference.embedder.model_dir.clone().unwrap_or(files);
-    let result = if settings.inference.embedder.provider != "builtin" {
-        Ok(format!("provider {}", settings.inference.embedder.provider))
+    let provider = settings.inference.embedder.provider.as_deref().unwrap_or_default();
+    let result = if provider != "builtin" {
+        Ok(format!("provider {provider}"))
     } else if model.join("model.safetensors").is_file() {
         Ok(format!("{}", model.display()))
     } else {

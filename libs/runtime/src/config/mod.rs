@@ -24,8 +24,8 @@ mod validate;
 
 pub use error::ConfigError;
 pub use sections::{
-    Ai, Auth, Database, Embedded, Embedder, Extract, Inference, Jobs, LogFormat, Redis, Search, Server, Store,
-    StoreKind, Telemetry,
+    Ai, Auth, Database, Embedded, Embedder, Extract, Fixity, Inference, Jobs, LogFormat, Ocr, Redis, Search, Server,
+    Store, StoreKind, Telemetry,
 };
 pub use sources::Sources;
 
@@ -47,6 +47,7 @@ const SECRETS: [&str; 9] = [
     "store.secret_access_key",
     "auth.signing_key",
     "inference.embedder.api_key",
+    "inference.next.api_key",
 ];
 
 /// Everything that can be configured. `config/base.yaml` says what each key means.
@@ -62,6 +63,8 @@ pub struct Settings {
     pub redis: Redis,
     /// The object store.
     pub store: Store,
+    /// Reading originals again.
+    pub fixity: Fixity,
     /// Tokens.
     pub auth: Auth,
     /// Models.
