@@ -30,5 +30,5 @@ pub use embedded::{Embedded, StartedClient, up};
 pub use error::AssemblyError;
 pub use install::{first_client, install};
 pub use parts::{Parts, SystemClock, SystemIds, model_dir, next_space, tokens};
-pub use store::{settings_for, store_at};
+pub use store::{configured as configured_store, settings_for, store_at};
 pub use worker::{parse_queues, run_worker};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The store of the settings, with the one before where a move is under way.
-pub(crate) fn configured(settings: &Settings) -> Result<OriginalStore, AssemblyError> {
+pub fn configured(settings: &Settings) -> Result<OriginalStore, AssemblyError> {
     let store = &settings.store;
     let now = match store.kind {
         StoreKind::Directory => {

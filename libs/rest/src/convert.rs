@@ -45,6 +45,7 @@ pub(crate) fn document(document: Document) -> DocumentBody {
         current_version_id: document.current,
         versions: document.versions,
         latest: version(document.latest),
+        duplicates: Vec::new(),
     }
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn version(version: DocumentVersion) -> VersionBody {
         state,
         failure,
         warnings: version.warnings,
+        fixity: version.fixity.map(crate::upkeep::fixity_body),
         created_at: version.created_at,
     }
 }

@@ -31,6 +31,7 @@ pub mod problem;
 mod ranges;
 mod research;
 mod search;
+mod upkeep;
 mod versions;
 
 pub use app::{App, HttpLimits, router};

@@ -270,7 +270,6 @@ fn start_worker(operations: &Operations, folder: &Path, setup: &Setup, stop: &Ca
     let upkeep = Upkeep {
         descendants: setup.descendants,
         fixity_period: Duration::ZERO,
-        orphan_grace: Duration::ZERO,
         ..Upkeep::default()
     };
     let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch, upkeep);

@@ -15,6 +15,7 @@ mod jobs;
 mod problem;
 mod research;
 mod search;
+mod upkeep;
 
 pub use archive::*;
 pub use baselines::*;
@@ -23,6 +24,7 @@ pub use jobs::*;
 pub use problem::*;
 pub use research::*;
 pub use search::*;
+pub use upkeep::*;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
