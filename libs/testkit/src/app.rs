@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use carrel_domain::job::QueueName;
 use carrel_domain::{ClientId, IdSource, Scopes, WorkerId, WorkspaceId};
 use carrel_extract::{Sandbox, SandboxConfig};
+use carrel_inference::Embedder;
 use carrel_inference::hashing::HashingEmbedder;
 use carrel_operations::{Clock, Limits, Operations, TokenIssuer, new_secret};
 use carrel_pipeline::{Pipeline, Upkeep};
@@ -96,6 +97,11 @@ impl TestApp {
 
     /// Starts it.
     pub async fn start_with(setup: Setup) -> Self {
+        Self::start_between(setup, None).await
+    }
+
+    /// Starts it with a second model, which is to take the place of its own.
+    pub async fn start_between(setup: Setup, next_embedder: Option<Arc<dyn Embedder>>) -> Self {
         let database = TestDatabase::create().await;
         let (workspace, other_workspace) = (database.workspace().await, database.workspace().await);
         let admin = Admin::connect(&database.owner_url).await.unwrap();
@@ -107,7 +113,7 @@ impl TestApp {
             database: database.database.clone(),
             originals: OriginalStore::directory(&folder.path().join("objects")).unwrap(),
             embedder: Arc::new(HashingEmbedder::new(DIMENSION)),
-            next_embedder: None,
+            next_embedder,
             ids: Arc::new(System),
             clock: Arc::new(System),
             tokens: Arc::new(tokens),
