@@ -184,12 +184,7 @@ pub fn tokens(settings: &Settings) -> Result<TokenIssuer, AssemblyError> {
 }
 
 /// What can be done, over the given parts.
-pub(crate) fn operations(
-    settings: &Settings,
-    parts: &Parts,
-    embedders: Embedders,
-    tokens: TokenIssuer,
-) -> Operations {
+pub(crate) fn operations(settings: &Settings, parts: &Parts, embedders: Embedders, tokens: TokenIssuer) -> Operations {
     let search = &settings.search;
     let both = (search.lexical_weight + search.vector_weight).max(f32::EPSILON);
     Operations {

@@ -42,7 +42,8 @@ fn directory(path: &Path) -> Result<OriginalStore, AssemblyError> {
 /// The store at an address: `file:///folder`, an absolute folder, or `s3://bucket?endpoint=…&region=…`. A bucket is opened
 /// with the settings' credentials, else with those of the environment (AWS_ variables, instance role).
 pub fn store_at(settings: &Settings, address: &str) -> Result<OriginalStore, AssemblyError> {
-    let wrong = |problem: &str| AssemblyError::Setting { key: "store address", problem: format!("{address}: {problem}") };
+    let wrong =
+        |problem: &str| AssemblyError::Setting { key: "store address", problem: format!("{address}: {problem}") };
     if let Some(folder) = folder(address) {
         return directory(&folder);
     }
@@ -76,7 +77,8 @@ pub fn settings_for(address: &str) -> String {
         return format!("store:\n  kind: directory\n  path: {}\n", folder.display());
     }
     let (name, query) = address.trim_start_matches("s3://").split_once('?').unwrap_or((address, ""));
-    let mut text = format!("store:\n  kind: s3\n  bucket: {}\n", name.trim_start_matches("s3://").trim_end_matches('/'));
+    let mut text =
+        format!("store:\n  kind: s3\n  bucket: {}\n", name.trim_start_matches("s3://").trim_end_matches('/'));
     for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         text.push_str(&format!("  {key}: {value}\n"));
     }

@@ -23,10 +23,10 @@ pub use events::RunEvents;
 
 use carrel_domain::{BaselineId, CollectionId, DocumentId, ErasureId, HoldId, JobId, RunId, VersionId};
 use carrel_wire::{
-    AuditEntryBody, BaselineBody, ChangeBody, CollectionBody, CustodyEventBody, DiffBody, DocumentBody, DuplicateBody, ErasureBody,
-    HoldBody, JobBody, JobPageBody, MemberBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page, ProblemBody,
-    QuestionBody, ReasonBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody, ScannedBody,
-    SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
+    AuditEntryBody, BaselineBody, ChangeBody, CollectionBody, CustodyEventBody, DiffBody, DocumentBody, DuplicateBody,
+    ErasureBody, HoldBody, JobBody, JobPageBody, MemberBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page,
+    ProblemBody, QuestionBody, ReasonBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody,
+    ScannedBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};

@@ -312,7 +312,8 @@ impl Operations {
         let mut transaction = self.database.begin(context.workspace).await?;
         let found = documents::get(&mut transaction, id).await?;
         let document = found.ok_or(OperationError::NotFound(Resource::Document))?;
-        let duplicates = similarity::alike(&mut transaction, id, similarity::LEAST_SHOWN, similarity::MOST_SHOWN).await?;
+        let duplicates =
+            similarity::alike(&mut transaction, id, similarity::LEAST_SHOWN, similarity::MOST_SHOWN).await?;
         Ok(DocumentView { document, duplicates })
     }
 

@@ -76,7 +76,9 @@ impl Operations {
             if row.state == GenerationState::Filling {
                 match self.target(row.generation) {
                     Ok(target) => targets.push(target),
-                    Err(error) => tracing::warn!(%error, "a generation is being filled with a model that is not configured here"),
+                    Err(error) => {
+                        tracing::warn!(%error, "a generation is being filled with a model that is not configured here")
+                    }
                 }
             }
         }

@@ -54,11 +54,7 @@ pub struct Duplicate {
 /// The signature of a text in the form that is stored; `None` when it has no word.
 pub fn signature_of(text: &str) -> Option<StoredSignature> {
     let signature = Signature::of(text)?;
-    Some(StoredSignature {
-        shingles: signature.shingles(),
-        bytes: signature.to_bytes(),
-        bands: signature.bands(),
-    })
+    Some(StoredSignature { shingles: signature.shingles(), bytes: signature.to_bytes(), bands: signature.bands() })
 }
 
 /// Documents with the same bytes, then those with nearly the same words, the most alike first.
@@ -88,9 +84,7 @@ pub(crate) async fn alike(
                 });
             }
         }
-        near.sort_by(|a, b| {
-            by_score(a.similarity, b.similarity).then_with(|| a.alike.document.cmp(&b.alike.document))
-        });
+        near.sort_by(|a, b| by_score(a.similarity, b.similarity).then_with(|| a.alike.document.cmp(&b.alike.document)));
         found.extend(near);
     }
     found.truncate(most);

@@ -92,7 +92,8 @@ impl Pipeline {
         let mut transaction = cx.begin().await?;
         if !documents::count_children(&mut transaction, version, upload, number, limit).await? {
             transaction.rollback().await?;
-            let message = format!("documents inside of one upload, at all depths: more than the {limit} that are allowed");
+            let message =
+                format!("documents inside of one upload, at all depths: more than the {limit} that are allowed");
             return Err(JobError::fail("too_many", message));
         }
         transaction.commit().await?;

@@ -29,6 +29,7 @@ impl Handler<CollectOrphans> for Pipeline {
         }
         let removed = report.findings.iter().filter(|finding| finding.repair.is_some()).count() as u64;
         metrics::counter!("carrel_store_collected_total").increment(removed);
-        cx.complete(cx.begin().await?, json!({ "objects": report.objects, "removed": removed, "found": report.counts })).await
+        cx.complete(cx.begin().await?, json!({ "objects": report.objects, "removed": removed, "found": report.counts }))
+            .await
     }
 }

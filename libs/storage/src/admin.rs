@@ -179,8 +179,7 @@ impl Admin {
 
     /// Every workspace with its name, by name.
     pub async fn list_workspaces(&self) -> Result<Vec<(WorkspaceId, String)>, StorageError> {
-        let rows =
-            sqlx::query!("select id, name from carrel.workspace order by name").fetch_all(&self.pool).await?;
+        let rows = sqlx::query!("select id, name from carrel.workspace order by name").fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|row| (WorkspaceId(row.id), row.name)).collect())
     }
 

@@ -607,12 +607,10 @@ pub async fn count_children(
         return Ok(true);
     }
     // An upload that was deleted meanwhile no longer counts anything; what lay inside of it begins anew.
-    let there = sqlx::query_scalar!(
-        r#"select exists (select from carrel.document_version where id = $1) as "there!""#,
-        root.0
-    )
-    .fetch_one(transaction.connection())
-    .await?;
+    let there =
+        sqlx::query_scalar!(r#"select exists (select from carrel.document_version where id = $1) as "there!""#, root.0)
+            .fetch_one(transaction.connection())
+            .await?;
     if !there && children.unsigned_abs() <= limit {
         return Ok(true);
     }

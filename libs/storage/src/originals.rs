@@ -18,6 +18,9 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
+/// Bytes of a part of a large upload: S3 refuses parts under 5 MiB, but for the last.
+pub(crate) const PART_BYTES: usize = 8 << 20;
+
 /// Where originals are kept.
 #[derive(Clone, Debug)]
 pub struct OriginalStore {
@@ -85,7 +88,7 @@ impl OriginalStore {
         Ok(Self { folder: Some(path.to_path_buf()), ..Self::new(Arc::new(local)) })
     }
 
-    /// Streams bytes to a staging place while digesting them; memory stays at a few megabytes.
+    /// Streams bytes to a staging place while digesting them; memory stays at a few tens of megabytes.
     pub async fn stage<E>(
         &self,
         id: Uuid,
@@ -93,7 +96,7 @@ impl OriginalStore {
         bytes: impl Stream<Item = Result<Bytes, E>>,
     ) -> Result<Staged, StageError<E>> {
         let path = Path::from(format!("staging/{id}"));
-        let mut writer = BufWriter::with_capacity(Arc::clone(&self.objects), path.clone(), 1 << 20);
+        let mut writer = BufWriter::with_capacity(Arc::clone(&self.objects), path.clone(), PART_BYTES);
         let mut sha256 = Sha256::new();
         let mut blake3 = blake3::Hasher::new();
         let mut size = 0_u64;
@@ -297,7 +300,10 @@ pub(crate) fn verified_digest(
         }
         let found = Digest(digest.finalize().into());
         if found != sha256 {
-            return Err(StorageError::Damaged { sha256: sha256.to_string(), problem: format!("its SHA-256 is {found}") });
+            return Err(StorageError::Damaged {
+                sha256: sha256.to_string(),
+                problem: format!("its SHA-256 is {found}"),
+            });
         }
         Ok(held.map(|last| (last, None)))
     })

@@ -114,11 +114,7 @@ pub async fn signature(
     )
     .fetch_optional(transaction.connection())
     .await?;
-    Ok(row.map(|row| StoredSignature {
-        shingles: row.shingles.unsigned_abs(),
-        bytes: row.signature,
-        bands: row.bands,
-    }))
+    Ok(row.map(|row| StoredSignature { shingles: row.shingles.unsigned_abs(), bytes: row.signature, bands: row.bands }))
 }
 
 /// Other documents whose current version shares a band with `bands`, each with its signature; the bands are not read back.
@@ -155,10 +151,7 @@ pub async fn candidates(
 }
 
 /// Versions with a text and without a signature, as releases before left them.
-pub async fn unsigned(
-    transaction: &mut Transaction,
-    limit: u32,
-) -> Result<Vec<(VersionId, DocumentId)>, StorageError> {
+pub async fn unsigned(transaction: &mut Transaction, limit: u32) -> Result<Vec<(VersionId, DocumentId)>, StorageError> {
     let rows = sqlx::query!(
         "select v.id, v.document_id
          from carrel.document d

@@ -4,7 +4,7 @@
 //! needed to tell whether it arrived. What is there already and sound is left alone, so a move that was interrupted goes on
 //! where it was; uploads that come meanwhile are found by the next pass. Nothing is taken from the first store.
 
-use crate::originals::verified_digest;
+use crate::originals::{PART_BYTES, verified_digest};
 use crate::{OriginalStore, StorageError};
 use carrel_domain::digest::Digest;
 use futures::TryStreamExt;
@@ -106,7 +106,7 @@ async fn copy_one(
         Err(error) => return Err(error.into()),
     };
     let mut parts = Box::pin(verified_digest(source.into_stream(), sha256));
-    let mut writer = BufWriter::with_capacity(Arc::clone(to.objects()), object.location.clone(), 1 << 20);
+    let mut writer = BufWriter::with_capacity(Arc::clone(to.objects()), object.location.clone(), PART_BYTES);
     loop {
         match parts.try_next().await {
             Ok(Some(part)) => writer.put(part).await?,

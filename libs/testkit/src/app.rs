@@ -273,11 +273,7 @@ fn start_worker(operations: &Operations, folder: &Path, setup: &Setup, stop: &Ca
     std::fs::create_dir_all(&scratch).unwrap();
     let sandbox = Sandbox::new(SandboxConfig::for_program(extraction_child()));
     // A check at once reads again what was read at once.
-    let upkeep = Upkeep {
-        descendants: setup.descendants,
-        fixity_period: Duration::ZERO,
-        ..Upkeep::default()
-    };
+    let upkeep = Upkeep { descendants: setup.descendants, fixity_period: Duration::ZERO, ..Upkeep::default() };
     let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch, upkeep);
     if setup.at_once {
         pipeline = pipeline.at_once();

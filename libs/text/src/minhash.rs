@@ -140,12 +140,17 @@ mod tests {
     #[test]
     fn the_same_words_are_the_same_whatever_stands_between() {
         let plain = of("The outer gate must close within ninety seconds.");
-        assert!((plain.similarity(&of("the OUTER gate\n\nmust close — within ninety seconds")) - 1.0).abs() < f32::EPSILON);
+        assert!(
+            (plain.similarity(&of("the OUTER gate\n\nmust close — within ninety seconds")) - 1.0).abs() < f32::EPSILON
+        );
         assert!(plain.similarity(&of("A dredger lies in the dock and waits for high water.")) < 0.05);
         assert_eq!(Signature::of(" \n … "), None);
         assert_eq!(of("one two").shingles(), 1);
         assert_eq!(of("Über Öl").bands(), of("über öl").bands());
     }
+
+    /// The first and the last band of the sentence below, worked out by a program of its own.
+    const PINNED: (i64, i64) = (8_646_860_872_664_353_674, -4_167_062_541_932_277_331);
 
     #[test]
     fn signatures_never_change() {
@@ -153,8 +158,6 @@ mod tests {
         let bands = of("The outer gate must close within ninety seconds.").bands();
         assert_eq!((bands.len(), bands[0], bands[31]), (BANDS, PINNED.0, PINNED.1));
     }
-
-    const PINNED: (i64, i64) = (0, 0);
 
     #[test]
     fn an_alike_text_shares_a_band_and_a_strange_one_does_not() {

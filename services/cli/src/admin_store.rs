@@ -147,7 +147,9 @@ fn tell(report: &StoreReport, rules: &CheckRules) {
     if report.is_sound() {
         println!("every original is there and sound");
     } else {
-        println!("what to do: restore the named files from a backup, or add them again; the same bytes heal the original");
+        println!(
+            "what to do: restore the named files from a backup, or add them again; the same bytes heal the original"
+        );
     }
 }
 
@@ -184,7 +186,9 @@ async fn migrate(settings: &Settings, to: &str, trust: Trust, as_json: bool) -> 
     println!("Change these settings everywhere and start the programs again, one after the other:\n");
     print!("{}", settings_for(to));
     println!("  previous: {}", previous(settings));
-    println!("\nWhat arrives until then is read from the previous store. Afterwards run this once more with the old settings,");
+    println!(
+        "\nWhat arrives until then is read from the previous store. Afterwards run this once more with the old settings,"
+    );
     println!("check with `carrel admin store check`, and take `previous` out.");
     Ok(ExitCode::SUCCESS)
 }
@@ -256,7 +260,8 @@ async fn show(settings: &Settings, as_json: bool) -> Result<ExitCode> {
         transaction.rollback().await?;
         sound &= summary.damaged == 0 && summary.missing == 0;
         if !as_json {
-            let oldest = summary.oldest.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string());
+            let oldest =
+                summary.oldest.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string());
             println!(
                 "{name}: {} originals, {} checked (the oldest check: {oldest}), {} damaged, {} missing",
                 summary.originals, summary.checked, summary.damaged, summary.missing

@@ -6,12 +6,12 @@ use carrel_domain::{
 };
 use carrel_wire::{
     ActorBody, AttemptBody, AuditEntryBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody,
-    CustodyEventBody, CustodyKindBody, DamageBody, DiffBody, DifferenceBody, DocumentBody, DuplicateBody, ErasureBody, FilterBody, FixityBody, FixityReportBody, GenerationBody, HitBody,
-    HoldBody, JobBody, JobPageBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page,
-    PassageBody, ProgressBody, QuestionBody, ReasonBody, RetriedBody, RetriesBody, RetryBody, RunBody,
-    RunComparisonBody, RunEventBody, RunPageBody, ScanBody, ScannedBody, ScoresBody, SearchAnswerBody, SearchBody,
-    SearchedBody, SnippetBody, SpanBody, StepBody, TextBody, TokenBody, TokenErrorBody, UploadBody, UploadOutcome,
-    VerificationBody, VersionBody, VersionPageBody, WaitBody,
+    CustodyEventBody, CustodyKindBody, DamageBody, DiffBody, DifferenceBody, DocumentBody, DuplicateBody, ErasureBody,
+    FilterBody, FixityBody, FixityReportBody, GenerationBody, HitBody, HoldBody, JobBody, JobPageBody, MemberBody,
+    ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page, PassageBody, ProgressBody, QuestionBody,
+    ReasonBody, RetriedBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunEventBody, RunPageBody, ScanBody,
+    ScannedBody, ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody, TextBody,
+    TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -83,7 +83,14 @@ async fn searches_answer_at_each_moment_of_a_change_of_model() {
     client.upload(collection, "gate.txt", "The lock gate closes at dusk.").await;
     client.upload(collection, "old.txt", "A barge carries turnips.").await;
     // More passages than one batch of the filling job.
-    let long: String = (0..700).map(|n| format!("# Berth {n}\n\nShip number {n} lies at berth {n} with hemp and tar. {}\n\n", "It waits. ".repeat(60))).collect();
+    let long: String = (0..700)
+        .map(|n| {
+            format!(
+                "# Berth {n}\n\nShip number {n} lies at berth {n} with hemp and tar. {}\n\n",
+                "It waits. ".repeat(60)
+            )
+        })
+        .collect();
     client.upload(collection, "long.md", long).await;
     app.idle().await;
     assert_eq!(service.inputs.load(Ordering::SeqCst), 0, "nothing is asked of it before a generation is open");

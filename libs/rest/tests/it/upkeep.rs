@@ -184,9 +184,8 @@ async fn a_move_to_another_store_goes_on_where_it_was() {
     // One arrived damaged as long as nobody looked, one came after, one is damaged at home.
     let late = client.upload(collection, "late.txt", "The late letter.").await;
     app.idle().await;
-    let path = |sha256: &str| {
-        folder.path().join("originals").join(app.workspace.to_string()).join(&sha256[..2]).join(sha256)
-    };
+    let path =
+        |sha256: &str| folder.path().join("originals").join(app.workspace.to_string()).join(&sha256[..2]).join(sha256);
     let listed: Page<DocumentBody> = client.read(&format!("/api/v1/collections/{collection}/documents")).await;
     flip(&path(&listed.items[0].latest.sha256), 3);
     let again = store_move::copy_all(from, &target, store_move::Trust::Digest, &mut |_| {}).await.unwrap();
@@ -216,8 +215,7 @@ async fn duplicates_are_told_in_whatever_collection_and_never_dropped() {
     let near = client.upload(there, "near.txt", edited).await;
     let other = client.upload(here, "other.txt", "A dredger waits for high water beyond the bar.").await;
     app.idle().await;
-    let found: Vec<DuplicateBody> =
-        client.read(&format!("/api/v1/documents/{}/duplicates", first.document_id)).await;
+    let found: Vec<DuplicateBody> = client.read(&format!("/api/v1/documents/{}/duplicates", first.document_id)).await;
     let kinds: Vec<(&str, _)> = found.iter().map(|row| (row.kind.as_str(), row.document_id)).collect();
     assert_eq!(kinds, [("exact", same.document_id), ("near", near.document_id)]);
     let similarity = found[1].similarity.unwrap();
@@ -252,33 +250,29 @@ fn archive(members: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_million_documents_inside_of_one_end_with_their_reason() {
-    let app = TestApp::start_with(Setup { descendants: 120, ..Setup::default() }).await;
+    let app = TestApp::start_with(Setup { descendants: 25, ..Setup::default() }).await;
     let client = app.client(Scopes::all()).await;
     let collection = client.collection("harbour").await;
-    // 10 archives of 100 archives of 1,000 letters each.
-    let letters = archive((0..1_000).map(|number| (format!("{number}.txt"), format!("Letter {number}.").into_bytes())));
-    let binder = |shelf: u32| {
-        let unlike = (format!("shelf{shelf}.txt"), format!("Shelf {shelf}.").into_bytes());
-        archive((0..99).map(|number| (format!("{number}.zip"), letters.clone())).chain([unlike]))
-    };
-    let room = archive((0..10).map(|shelf| (format!("{shelf}.zip"), binder(shelf))));
-    let upload = client.upload(collection, "room.zip", room).await;
+    // Ten archives of ten of ten of ten of a hundred letters each, within the depth that is allowed.
+    let mut nested =
+        archive((0..100).map(|number| (format!("{number}.txt"), format!("Letter {number}.").into_bytes())));
+    for _ in 0..4 {
+        nested = archive((0..10).map(|number| (format!("{number}.zip"), nested.clone())));
+    }
+    let upload = client.upload(collection, "room.zip", nested).await;
     let good = client.upload(collection, "gate.txt", "The gate closes in ninety seconds.").await;
     app.expect_failure("too_many");
     app.idle_within(Duration::from_secs(240)).await;
-    let inside = app
-        .database
-        .number("select max(descendants)::bigint from carrel.document_version")
-        .await;
-    assert_eq!(inside, 110, "ten archives, and the hundred documents of the first that was opened");
-    assert_eq!(app.database.number("select count(*) from carrel.document").await, 112);
+    let inside = app.database.number("select max(descendants)::bigint from carrel.document_version").await;
+    assert_eq!(inside, 20, "ten archives, and the ten of the first that was opened");
+    assert_eq!(app.database.number("select count(*) from carrel.document").await, 22);
     let refused = "select count(*) from carrel.document_version where state = 'failed' and failure_code = 'too_many'";
-    assert_eq!(app.database.number(refused).await, 9 + 99);
+    assert_eq!(app.database.number(refused).await, 9 + 10);
     for version in [upload.version_id, good.version_id] {
         let page: Value = client.read(&format!("/api/v1/versions/{version}")).await;
         assert_eq!(page["version"]["state"], "searchable", "the archive goes on: {page}");
     }
     let jobs: Value = client.read("/api/v1/jobs?state=discarded&limit=1").await;
     let message = jobs["items"][0]["last_error"]["message"].as_str().unwrap();
-    assert!(message.contains("120"), "{message}");
+    assert!(message.contains("more than the 25"), "{message}");
 }

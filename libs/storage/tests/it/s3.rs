@@ -40,7 +40,11 @@ fn parts(bytes: &[u8]) -> impl futures::Stream<Item = Result<Bytes, std::io::Err
     futures::stream::iter(parts)
 }
 
-async fn read(store: &OriginalStore, workspace: WorkspaceId, sha256: carrel_domain::digest::Digest) -> Result<Vec<u8>, StorageError> {
+async fn read(
+    store: &OriginalStore,
+    workspace: WorkspaceId,
+    sha256: carrel_domain::digest::Digest,
+) -> Result<Vec<u8>, StorageError> {
     let parts: Vec<Bytes> = store.read(workspace, sha256, None).await?.try_collect().await?;
     Ok(parts.concat())
 }
@@ -86,8 +90,7 @@ async fn a_bucket_keeps_checks_moves_and_forgets_originals() {
 
     // No row of the database knows any of it.
     let late = Utc::now() + chrono::Duration::hours(3);
-    let rules =
-        CheckRules { depth: Depth::Sizes, remedy: Remedy::Repair, grace: Duration::from_hours(2), now: late };
+    let rules = CheckRules { depth: Depth::Sizes, remedy: Remedy::Repair, grace: Duration::from_hours(2), now: late };
     let left = store.stage(Uuid::now_v7(), 1 << 20, parts(b"left over")).await.unwrap();
     let mut report = StoreReport::default();
     collect_orphans(&shelf.database.database, &store, shelf.workspace, &rules, &mut report).await.unwrap();
