@@ -41,7 +41,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let settings = Settings::load(&sources)?;
     if arguments.check_health {
         probe::ready(settings.server.metrics_listen)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
         let telemetry = telemetry::init("carrel-ai", &settings.telemetry)?;
