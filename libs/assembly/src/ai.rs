@@ -2,8 +2,8 @@
 
 use crate::api::{close_when_stopping, serve_metrics};
 use crate::error::{AssemblyError, io};
-use crate::health::{watch_model, watch_parts, watch_queue};
-use crate::parts::{Parts, local_embedder, operations, unused_tokens};
+use crate::health::{watch_models, watch_parts, watch_queue};
+use crate::parts::{Embedders, Parts, operations, unused_tokens};
 use crate::worker;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -30,9 +30,10 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
     let parts = Parts::new(settings, "carrel-ai")?;
     let health = Registry::new();
     watch_parts(&health, &parts);
-    let embedder = local_embedder(settings).await?;
-    watch_model(&health, Arc::clone(&embedder));
-    let operations = operations(settings, &parts, Arc::clone(&embedder), unused_tokens()?)?;
+    let embedders = Embedders::local(settings).await?;
+    watch_models(&health, &embedders);
+    let served: Arc<[_]> = std::iter::once(&embedders.now).chain(&embedders.next).cloned().collect();
+    let operations = operations(settings, &parts, embedders, unused_tokens()?)?;
     let worker = worker::build(settings, &operations, &[(QueueName::Ai, concurrency)])?;
     watch_queue(&health, Some(worker.health()));
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
@@ -47,7 +48,7 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
         draining.start_draining();
         tokio::time::sleep(linger).await;
     };
-    let router = close_when_stopping(router(embedder), stop.clone());
+    let router = close_when_stopping(router(served), stop.clone());
     let mut endpoint = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(graceful).into_future());
     // Queries are embedded meanwhile: that needs no database.
     worker::until_migrated(&parts.database, &stop).await;
@@ -64,19 +65,22 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
     Ok(())
 }
 
-fn router(embedder: Arc<dyn Embedder>) -> Router {
+/// The models of this process; the first answers those who name none of them.
+type Served = Arc<[Arc<dyn Embedder>]>;
+
+fn router(embedders: Served) -> Router {
     Router::new()
         .route("/v1/embeddings", post(embed))
         .route("/health/live", get(async || "alive\n"))
         .layer(DefaultBodyLimit::max(BODY))
-        .with_state(embedder)
+        .with_state(embedders)
 }
 
 type Refusal = (StatusCode, Json<serde_json::Value>);
 
 /// The span continues the trace of the request or job that asks.
 async fn embed(
-    State(embedder): State<Arc<dyn Embedder>>,
+    State(embedders): State<Served>,
     headers: HeaderMap,
     Json(request): Json<EmbeddingsRequest>,
 ) -> Result<Json<EmbeddingsResponse>, Refusal> {
@@ -89,6 +93,12 @@ async fn embed(
 async fn answer(embedder: Arc<dyn Embedder>, request: EmbeddingsRequest) -> Result<Json<EmbeddingsResponse>, Refusal> {
     let refuse = |status: StatusCode, kind: &str, message: String| {
         (status, Json(serde_json::json!({ "error": { "type": kind, "message": message } })))
+    };
+    // By its space, which tells two precisions of one model apart, else by its name. Whoever wanted another one sees from the
+    // answer that it is not.
+    let named = |embedder: &&Arc<dyn Embedder>| embedder.space().name == request.model;
+    let Some(embedder) = embedders.iter().find(named).or(embedders.first()) else {
+        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "server_error", "there is no model here".to_owned()));
     };
     let kind = request.input_type.unwrap_or(InputKind::Passage);
     let inputs = request.into_inputs();

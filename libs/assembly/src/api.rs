@@ -1,8 +1,8 @@
 //! carrel-api: the REST API and the page.
 
 use crate::error::{AssemblyError, io};
-use crate::health::{FromRegistry, watch_model, watch_parts, watch_queue};
-use crate::parts::{Parts, operations, remote_embedder, tokens};
+use crate::health::{FromRegistry, watch_models, watch_parts, watch_queue};
+use crate::parts::{Embedders, Parts, operations, tokens};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Version, header};
@@ -32,9 +32,9 @@ pub async fn run_api(settings: &Settings, stop: CancellationToken) -> Result<(),
     let health = Registry::new();
     watch_parts(&health, &parts);
     watch_queue(&health, None);
-    let embedder = remote_embedder(settings).await?;
-    watch_model(&health, Arc::clone(&embedder));
-    let operations = operations(settings, &parts, embedder, tokens(settings)?)?;
+    let embedders = Embedders::remote(settings).await?;
+    watch_models(&health, &embedders);
+    let operations = operations(settings, &parts, embedders, tokens(settings)?)?;
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
     let (_, served) = serve(settings, operations, health, stop.clone()).await?;
     let ended = served.await;
@@ -183,7 +183,7 @@ async fn forward_signals(database: Database, signals: broadcast::Sender<RunId>, 
 #[cfg(test)]
 mod tests {
     use super::serve;
-    use crate::parts::{Parts, operations, unused_tokens};
+    use crate::parts::{Embedders, Parts, operations, unused_tokens};
     use carrel_inference::hashing::HashingEmbedder;
     use carrel_runtime::config::Settings;
     use carrel_runtime::health::Registry;
@@ -210,8 +210,8 @@ mod tests {
         settings.server.linger_seconds = 3_600;
         let originals = OriginalStore::directory(folder).unwrap();
         let parts = Parts { database: test.database.clone(), originals };
-        let embedder = Arc::new(HashingEmbedder::new(32));
-        let operations = operations(&settings, &parts, embedder, unused_tokens().unwrap()).unwrap();
+        let embedders = Embedders { now: Arc::new(HashingEmbedder::new(32)), next: None };
+        let operations = operations(&settings, &parts, embedders, unused_tokens().unwrap()).unwrap();
         let stop = CancellationToken::new();
         let (address, _) = serve(&settings, operations, Registry::new(), stop.clone()).await.unwrap();
         (address, stop)

@@ -2,9 +2,9 @@
 
 use crate::api::{serve, serve_metrics};
 use crate::error::AssemblyError;
-use crate::health::{watch_model, watch_parts, watch_queue};
+use crate::health::{watch_models, watch_parts, watch_queue};
 use crate::install::{first_client, signing_key};
-use crate::parts::{Parts, local_embedder, operations, tokens};
+use crate::parts::{Embedders, Parts, operations, tokens};
 use crate::worker;
 use carrel_domain::ClientId;
 use carrel_postgres::{Installation, SUPERUSER, Server, ServerConfig};
@@ -13,7 +13,6 @@ use carrel_runtime::health::Registry;
 use carrel_storage::Admin;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -65,9 +64,9 @@ pub async fn up(
     let parts = Parts::new(&settings, "carrel")?;
     let health = Registry::new();
     watch_parts(&health, &parts);
-    let embedder = local_embedder(&settings).await?;
-    watch_model(&health, Arc::clone(&embedder));
-    let operations = operations(&settings, &parts, embedder, tokens(&settings)?)?;
+    let embedders = Embedders::local(&settings).await?;
+    watch_models(&health, &embedders);
+    let operations = operations(&settings, &parts, embedders, tokens(&settings)?)?;
     let queues = worker::configured_queues(&settings, |_| true)?;
     let machine = worker::build(&settings, &operations, &queues)?;
     watch_queue(&health, Some(machine.health()));

@@ -1,6 +1,6 @@
 //! The checks behind `/health/ready`.
 
-use crate::parts::{Parts, SystemClock, SystemIds};
+use crate::parts::{Embedders, Parts, SystemClock, SystemIds};
 use carrel_domain::IdSource;
 use carrel_inference::{Embedder, InferenceError};
 use carrel_operations::Clock;
@@ -67,9 +67,16 @@ pub(crate) fn watch_parts(health: &Registry, parts: &Parts) {
     });
 }
 
-/// The model.
-pub(crate) fn watch_model(health: &Registry, embedder: Arc<dyn Embedder>) {
-    health.register("model", move || {
+/// The model that answers, and the one that is to take its place.
+pub(crate) fn watch_models(health: &Registry, embedders: &Embedders) {
+    watch_model(health, "model", Arc::clone(&embedders.now));
+    if let Some(next) = &embedders.next {
+        watch_model(health, "next model", Arc::clone(next));
+    }
+}
+
+fn watch_model(health: &Registry, name: &'static str, embedder: Arc<dyn Embedder>) {
+    health.register(name, move || {
         let embedder = Arc::clone(&embedder);
         async move {
             match tokio::time::timeout(PATIENCE, embedder.check()).await {
@@ -152,7 +159,7 @@ mod tests {
         let health = Registry::new();
         watch_parts(&health, &Parts { database: database.clone(), originals });
         watch_queue(&health, None);
-        watch_model(&health, embedder);
+        watch_model(&health, "model", embedder);
         FromRegistry(health).report().await.checks
     }
 

@@ -21,6 +21,7 @@ mod error;
 mod health;
 mod install;
 mod parts;
+mod store;
 mod worker;
 
 pub use ai::run_ai;
@@ -28,5 +29,6 @@ pub use api::run_api;
 pub use embedded::{Embedded, StartedClient, up};
 pub use error::AssemblyError;
 pub use install::{first_client, install};
-pub use parts::{Parts, SystemClock, SystemIds, model_dir, operations, tokens};
+pub use parts::{Parts, SystemClock, SystemIds, model_dir, next_space, tokens};
+pub use store::{configured as configured_store, settings_for, store_at};
 pub use worker::{parse_queues, run_worker};

@@ -8,7 +8,7 @@ use carrel_inference::{
 };
 use carrel_operations::screening::BreachService;
 use carrel_operations::{Clock, Limits, Operations, Screening, ScreeningKey, TokenIssuer};
-use carrel_runtime::config::{Settings, StoreKind};
+use carrel_runtime::config::Settings;
 use carrel_screening::breach::{HaveIBeenPwned, HibpSettings};
 use carrel_screening::{Options, Region};
 use carrel_storage::search::Ranking;
@@ -74,54 +74,66 @@ impl Parts {
             read_url: settings.database.read_url.as_ref().map(|url| url.expose_secret().to_owned()),
             read_max_lag: settings.database.read_max_lag(),
         };
-        Ok(Self { database: Database::connect_lazy(&options)?, originals: originals(settings)? })
+        Ok(Self { database: Database::connect_lazy(&options)?, originals: crate::store::configured(settings)? })
     }
 }
 
-fn originals(settings: &Settings) -> Result<OriginalStore, AssemblyError> {
-    let store = &settings.store;
-    match store.kind {
-        StoreKind::Directory => {
-            let path = store.path.clone().unwrap_or_else(|| carrel_postgres::data_dir().join("objects"));
-            OriginalStore::directory(&path).map_err(|error| AssemblyError::Setting {
-                key: "store.path",
-                problem: format!("{} cannot be used: {}", path.display(), error.remedy()),
-            })
-        }
-        StoreKind::S3 => {
-            let mut builder = object_store::aws::AmazonS3Builder::from_env()
-                .with_region(&store.region)
-                .with_allow_http(store.allow_http)
-                .with_bucket_name(store.bucket.clone().unwrap_or_default());
-            if let Some(endpoint) = &store.endpoint {
-                builder = builder.with_endpoint(endpoint);
-            }
-            if let (Some(id), Some(secret)) = (&store.access_key_id, &store.secret_access_key) {
-                builder = builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret());
-            }
-            let bucket = builder.build().map_err(carrel_storage::StorageError::from)?;
-            Ok(OriginalStore::new(Arc::new(bucket)))
-        }
+/// The model that answers, and the one that is to take its place where a change is under way.
+pub(crate) struct Embedders {
+    pub(crate) now: Arc<dyn Embedder>,
+    pub(crate) next: Option<Arc<dyn Embedder>>,
+}
+
+impl Embedders {
+    /// As the settings name them, inside of this process where they are the built-in one.
+    pub(crate) async fn local(settings: &Settings) -> Result<Self, AssemblyError> {
+        let (now, next) = embedder_configs(settings)?;
+        let next = match next {
+            Some(next) => Some(local_embedder(&next).await?),
+            None => None,
+        };
+        Ok(Self { now: local_embedder(&now).await?, next })
+    }
+
+    /// For a process that holds no model: the built-in one is reached through carrel-ai.
+    pub(crate) async fn remote(settings: &Settings) -> Result<Self, AssemblyError> {
+        let (now, next) = embedder_configs(settings)?;
+        let next = match next {
+            Some(next) => Some(remote_embedder(settings, &next).await?),
+            None => None,
+        };
+        Ok(Self { now: remote_embedder(settings, &now).await?, next })
     }
 }
 
-/// The embedder that the settings name, inside of this process where it is the built-in one.
-pub(crate) async fn local_embedder(settings: &Settings) -> Result<Arc<dyn Embedder>, AssemblyError> {
-    let embedder = carrel_inference::build(&embedder_config(settings)?).await?;
+async fn local_embedder(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, AssemblyError> {
+    let embedder = carrel_inference::build(config).await?;
     Ok(Arc::new(CachedEmbedder::new(embedder, QUERY_CACHE)))
 }
 
-/// An embedder for a process that holds no model: the built-in one is reached through carrel-ai.
-pub(crate) async fn remote_embedder(settings: &Settings) -> Result<Arc<dyn Embedder>, AssemblyError> {
-    let EmbedderConfig::Builtin { precision, .. } = embedder_config(settings)? else {
-        return local_embedder(settings).await;
+async fn remote_embedder(settings: &Settings, config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, AssemblyError> {
+    let EmbedderConfig::Builtin { precision, .. } = config else {
+        return local_embedder(config).await;
     };
-    let space = builtin_space(precision)?;
+    let space = builtin_space(*precision)?;
     let mut options = RemoteOptions::new(&settings.ai.base_url(), &space.model, space.dimension);
-    options.space = space;
+    // The space tells two precisions of one model apart, the model's name does not.
+    options.space = EmbeddingSpace { model: space.name.clone(), ..space };
     options.traceparent = Some(carrel_runtime::telemetry::current_traceparent);
     let embedder = MeasuredEmbedder::new(OpenAiEmbedder::for_carrel(options)?);
     Ok(Arc::new(CachedEmbedder::new(embedder, QUERY_CACHE)))
+}
+
+/// Name and dimension of the space of `inference.next`, without loading the model; `None` when no change is under way.
+pub fn next_space(settings: &Settings) -> Result<Option<(String, usize)>, AssemblyError> {
+    let Some(next) = embedder_configs(settings)?.1 else { return Ok(None) };
+    Ok(Some(match next {
+        EmbedderConfig::Builtin { precision, .. } => (builtin_space(precision)?.name, BUILTIN_DIMENSION),
+        EmbedderConfig::Ollama { model, dimension, .. } | EmbedderConfig::OpenAi { model, dimension, .. } => {
+            (model, dimension)
+        }
+        EmbedderConfig::Hashing { dimension } => (format!("hashing/{dimension}"), dimension),
+    }))
 }
 
 /// What carrel-ai says of the built-in model's vectors; the client refuses an answer from another space.
@@ -140,13 +152,22 @@ fn builtin_space(precision: Precision) -> Result<EmbeddingSpace, AssemblyError> 
     })
 }
 
-fn embedder_config(settings: &Settings) -> Result<EmbedderConfig, AssemblyError> {
-    let mut value = settings.inference.embedder.to_json();
+fn embedder_configs(settings: &Settings) -> Result<(EmbedderConfig, Option<EmbedderConfig>), AssemblyError> {
+    let inference = &settings.inference;
+    let now = embedder_config("inference.embedder", &inference.embedder)?;
+    let next = inference.next.provider.as_ref().map(|_| embedder_config("inference.next", &inference.next));
+    Ok((now, next.transpose()?))
+}
+
+fn embedder_config(
+    key: &'static str,
+    embedder: &carrel_runtime::config::Embedder,
+) -> Result<EmbedderConfig, AssemblyError> {
+    let mut value = embedder.to_json();
     if value["provider"] == "builtin" && value.get("model_dir").is_none() {
         value["model_dir"] = model_dir().to_string_lossy().into_owned().into();
     }
-    serde_json::from_value(value)
-        .map_err(|error| AssemblyError::Setting { key: "inference.embedder", problem: error.to_string() })
+    serde_json::from_value(value).map_err(|error| AssemblyError::Setting { key, problem: error.to_string() })
 }
 
 /// Where scripts/setup puts the built-in model.
@@ -218,10 +239,10 @@ fn breaches(settings: &Settings, key: Option<&ScreeningKey>) -> Result<Option<Br
 }
 
 /// What can be done, over the given parts.
-pub fn operations(
+pub(crate) fn operations(
     settings: &Settings,
     parts: &Parts,
-    embedder: Arc<dyn Embedder>,
+    embedders: Embedders,
     tokens: TokenIssuer,
 ) -> Result<Operations, AssemblyError> {
     let search = &settings.search;
@@ -230,7 +251,8 @@ pub fn operations(
     Ok(Operations {
         database: parts.database.clone(),
         originals: parts.originals.clone(),
-        embedder,
+        embedder: embedders.now,
+        next_embedder: embedders.next,
         ids: Arc::new(SystemIds),
         clock: Arc::new(SystemClock),
         tokens: Arc::new(tokens),

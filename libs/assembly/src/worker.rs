@@ -2,20 +2,19 @@
 
 use crate::api::serve_metrics;
 use crate::error::AssemblyError;
-use crate::health::{watch_model, watch_parts, watch_queue};
-use crate::parts::{Parts, operations, remote_embedder, scratch, unused_tokens};
+use crate::health::{watch_models, watch_parts, watch_queue};
+use crate::parts::{Embedders, Parts, operations, scratch, unused_tokens};
 use carrel_domain::WorkerId;
 use carrel_domain::job::QueueName;
-use carrel_extract::{Sandbox, SandboxConfig};
+use carrel_extract::{Limits, OcrConfig, Sandbox, SandboxConfig};
 use carrel_operations::Operations;
-use carrel_pipeline::Pipeline;
+use carrel_pipeline::{Pipeline, Upkeep};
 use carrel_queue::{ClaimedJob, RedisOptions, Transport, Worker, WorkerBuilder};
-use carrel_runtime::config::Settings;
+use carrel_runtime::config::{Extract, Settings};
 use carrel_runtime::health::Registry;
 use carrel_runtime::telemetry;
 use carrel_storage::Database;
 use secrecy::ExposeSecret;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -28,11 +27,11 @@ pub async fn run_worker(
     let parts = Parts::new(settings, "carrel-worker")?;
     let health = Registry::new();
     watch_parts(&health, &parts);
-    let embedder = remote_embedder(settings).await?;
+    let embedders = Embedders::remote(settings).await?;
     if queues.iter().any(|(queue, _)| *queue == QueueName::Ai) {
-        watch_model(&health, Arc::clone(&embedder));
+        watch_models(&health, &embedders);
     }
-    let operations = operations(settings, &parts, embedder, unused_tokens()?)?;
+    let operations = operations(settings, &parts, embedders, unused_tokens()?)?;
     let worker = build(settings, &operations, queues)?;
     watch_queue(&health, Some(worker.health()));
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
@@ -72,12 +71,8 @@ pub(crate) fn build(
     operations: &Operations,
     queues: &[(QueueName, usize)],
 ) -> Result<Worker, AssemblyError> {
-    let mut sandbox = SandboxConfig::for_current_program()?;
-    sandbox.wall = Duration::from_secs(settings.extract.wall_seconds);
-    sandbox.cpu_seconds = settings.extract.cpu_seconds;
-    sandbox.memory_bytes = settings.extract.memory_bytes;
-    sandbox.limits.output_bytes = settings.extract.output_bytes;
-    let mut pipeline = Pipeline::new(operations.clone(), Sandbox::new(sandbox), scratch()?);
+    let sandbox = Sandbox::new(sandbox(&settings.extract)?);
+    let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch()?, upkeep(settings));
     if queues.iter().any(|(queue, _)| *queue == QueueName::Ai) {
         pipeline = pipeline.at_once();
     }
@@ -105,6 +100,45 @@ pub(crate) fn build(
         .span(job_span)
         .described(host, env!("CARGO_PKG_VERSION"));
     Ok(pipeline.register(builder).build()?)
+}
+
+/// What the child that reads a document may use.
+fn sandbox(extract: &Extract) -> Result<SandboxConfig, AssemblyError> {
+    let mut sandbox = SandboxConfig::for_current_program()?;
+    sandbox.wall = Duration::from_secs(extract.wall_seconds);
+    sandbox.cpu_seconds = extract.cpu_seconds;
+    sandbox.memory_bytes = extract.memory_bytes;
+    sandbox.limits = Limits {
+        input_bytes: extract.input_bytes,
+        output_bytes: extract.output_bytes,
+        archive_entries: extract.archive_entries,
+        archive_member_bytes: extract.archive_member_bytes,
+        archive_ratio: extract.archive_ratio,
+        pages: extract.pages,
+        columns: extract.columns,
+        mail_parts: extract.mail_parts,
+        children: extract.children,
+        children_bytes: extract.children_bytes,
+        depth: extract.depth,
+    };
+    sandbox.ocr = OcrConfig {
+        enabled: extract.ocr.enabled,
+        languages: extract.ocr.languages.clone().unwrap_or_default(),
+        program: extract.ocr.program.clone(),
+        seconds: extract.ocr.seconds,
+    };
+    Ok(sandbox)
+}
+
+fn upkeep(settings: &Settings) -> Upkeep {
+    Upkeep {
+        descendants: settings.extract.descendants,
+        fixity_schedule: settings.fixity.schedule.clone(),
+        fixity_period: Duration::from_hours(settings.fixity.period_days * 24),
+        fixity_bytes_per_second: Some(settings.fixity.bytes_per_second),
+        orphan_schedule: settings.store.orphan_schedule.clone(),
+        orphan_grace: Duration::from_hours(settings.store.orphan_grace_hours),
+    }
 }
 
 /// A job's span continues the trace of the request that asked for it.
@@ -154,8 +188,10 @@ pub(crate) fn configured_queues(
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_queues, until_migrated};
+    use super::{parse_queues, sandbox, until_migrated};
     use carrel_domain::job::QueueName;
+    use carrel_extract::{Limits, OcrConfig};
+    use carrel_runtime::config::{Settings, Sources};
     use carrel_testkit::TestDatabase;
     use std::time::Duration;
     use tokio::time::timeout;
@@ -179,6 +215,24 @@ mod tests {
         sqlx::query(missing).execute(&test.owner).await.unwrap();
         stop.cancel();
         timeout(Duration::from_secs(10), until_migrated(&test.database, &stop)).await.expect("it can be stopped");
+    }
+
+    #[test]
+    fn the_settings_are_the_limits_of_the_child() {
+        let defaults = sandbox(&Settings::defaults().unwrap().extract).unwrap();
+        assert_eq!(defaults.limits, Limits::default(), "config/base.yaml says what the code assumes");
+        assert_eq!(defaults.ocr, OcrConfig::default());
+        let sources = Sources::none()
+            .with_variable("CARREL__EXTRACT__DEPTH", "2")
+            .with_variable("CARREL__EXTRACT__CHILDREN", "3")
+            .with_variable("CARREL__EXTRACT__WALL_SECONDS", "7")
+            .with_variable("CARREL__EXTRACT__OCR__ENABLED", "false")
+            .with_variable("CARREL__EXTRACT__OCR__LANGUAGES", "deu+eng")
+            .with_variable("CARREL__EXTRACT__OCR__PROGRAM", "/opt/bin/tesseract");
+        let own = sandbox(&Settings::load(&sources).unwrap().extract).unwrap();
+        assert_eq!((own.limits.depth, own.limits.children, own.wall.as_secs()), (2, 3, 7));
+        assert_eq!((own.ocr.enabled, own.ocr.languages.as_str()), (false, "deu+eng"));
+        assert_eq!(own.ocr.program.unwrap().to_str(), Some("/opt/bin/tesseract"));
     }
 
     #[test]

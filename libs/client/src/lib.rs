@@ -23,11 +23,7 @@ pub use events::RunEvents;
 
 use carrel_domain::{BaselineId, CollectionId, DocumentId, ErasureId, HoldId, JobId, RunId, VersionId};
 use carrel_wire::{
-    AuditEntryBody, BaselineBody, ChangeBody, CollectionBody, CustodyEventBody, DiffBody, DocumentBody, ErasureBody,
-    HoldBody, JobBody, JobPageBody, LookupBody, MemberBody, NewBaselineBody, NewCollectionBody, NewHoldBody,
-    OccurrencesBody, Page, PolicyBody, PolicyViewBody, ProblemBody, QuestionBody, ReasonBody, RejectionBody,
-    ReleaseBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody, ScannedBody,
-    ScreeningJobBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
+    AuditEntryBody, BaselineBody, ChangeBody, CollectionBody, CustodyEventBody, DiffBody, DocumentBody, DuplicateBody, ErasureBody, HoldBody, JobBody, JobPageBody, LookupBody, MemberBody, NewBaselineBody, NewCollectionBody, NewHoldBody, OccurrencesBody, Page, PolicyBody, PolicyViewBody, ProblemBody, QuestionBody, ReasonBody, RejectionBody, ReleaseBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody, ScannedBody, ScreeningJobBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -249,6 +245,11 @@ impl Client {
     /// One document.
     pub async fn document(&self, id: DocumentId) -> Result<DocumentBody, ClientError> {
         self.get(&format!("/api/v1/documents/{id}"), &[]).await
+    }
+
+    /// Documents that are like a document, with a similarity of at least `least`.
+    pub async fn duplicates(&self, id: DocumentId, least: f32) -> Result<Vec<DuplicateBody>, ClientError> {
+        self.get(&format!("/api/v1/documents/{id}/duplicates"), &[("least", least.to_string())]).await
     }
 
     /// Versions of a document, newest first.

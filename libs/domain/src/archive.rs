@@ -116,6 +116,8 @@ pub struct DocumentVersion {
     pub warnings: Vec<String>,
     /// What screening decided; `None` before it has looked.
     pub screening: Option<ScreeningNote>,
+    /// What the last fixity check of the original found; `None` before the first.
+    pub fixity: Option<Fixity>,
     /// When it came.
     pub created_at: DateTime<Utc>,
     /// Who brought it.
@@ -145,6 +147,46 @@ pub struct Document {
     pub latest: DocumentVersion,
     /// Number of versions.
     pub versions: u32,
+}
+
+/// Whether the stored bytes of an original are still those that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Size and both digests are right.
+    Sound,
+    /// They are there and differ, or cannot be read.
+    Damaged,
+    /// They are not there.
+    Missing,
+}
+
+impl Verdict {
+    /// The name on the wire and in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Damaged => "damaged",
+            Self::Missing => "missing",
+        }
+    }
+
+    /// The verdict of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Sound, Self::Damaged, Self::Missing].into_iter().find(|verdict| verdict.as_str() == text)
+    }
+}
+
+/// What a fixity check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixity {
+    /// The finding.
+    pub verdict: Verdict,
+    /// What was found instead, in plain words.
+    pub problem: Option<String>,
+    /// When it was last looked at.
+    pub checked_at: DateTime<Utc>,
+    /// Since when it is not sound.
+    pub damaged_since: Option<DateTime<Utc>>,
 }
 
 /// The original of a version in the object store.

@@ -45,7 +45,7 @@ pub fn child_main_with(extra: &[&dyn Format]) -> ExitCode {
     let mut confinement = Confinement::default();
     let (result, children) = match order().and_then(|order| limit(&order).map(|()| order)) {
         Ok(order) => {
-            confinement = confine();
+            confinement = confine(order.ocr.program.as_deref());
             leave_with_parent();
             work(&order, extra)
         }

@@ -12,11 +12,15 @@ pub struct Confinement {
 }
 
 /// Raises what walls the kernel has. Only threads started afterwards and the calling one stand behind them.
-pub(crate) fn confine() -> Confinement {
+/// `program` may be read and run wherever it lies.
+pub(crate) fn confine(program: Option<&std::path::Path>) -> Confinement {
     #[cfg(target_os = "linux")]
-    return Confinement { landlock: linux::landlock(), seccomp: linux::seccomp() };
+    return Confinement { landlock: linux::landlock(program), seccomp: linux::seccomp() };
     #[cfg(not(target_os = "linux"))]
-    Confinement::default()
+    {
+        let _ = program;
+        Confinement::default()
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -33,7 +37,7 @@ mod linux {
     const READABLE: &[&str] =
         &["/usr", "/bin", "/lib", "/lib64", "/nix/store", "/etc/ld.so.cache", "/etc/fonts", "/dev/urandom"];
 
-    pub(super) fn landlock() -> bool {
+    pub(super) fn landlock(program: Option<&std::path::Path>) -> bool {
         // A kernel that knows less of it enforces what it knows.
         let enforced = || -> Result<RulesetStatus, RulesetError> {
             let status = Ruleset::default()
@@ -42,6 +46,7 @@ mod linux {
                 .scope(Scope::from_all(ABI::V6))?
                 .create()?
                 .add_rules(path_beneath_rules(READABLE, AccessFs::from_read(ABI::V5)))?
+                .add_rules(path_beneath_rules(program, AccessFs::Execute | AccessFs::ReadFile))?
                 .add_rules(path_beneath_rules(["/dev/null"], AccessFs::from_file(ABI::V5)))?
                 .restrict_self()?;
             Ok(status.ruleset)

@@ -32,13 +32,15 @@ pub struct OcrConfig {
     /// Languages as the program names its trained data (`eng`, `deu`), joined by `+`. Empty: all that are installed,
     /// at most four.
     pub languages: String,
+    /// The program; `None` is the system's.
+    pub program: Option<PathBuf>,
     /// Time for all pictures of one document. What is not read by then is named in a warning.
     pub seconds: u64,
 }
 
 impl Default for OcrConfig {
     fn default() -> Self {
-        Self { enabled: true, languages: String::new(), seconds: 45 }
+        Self { enabled: true, languages: String::new(), program: None, seconds: 45 }
     }
 }
 
@@ -71,8 +73,12 @@ impl Ocr {
             .take(if wanted.is_empty() { MOST_LANGUAGES } else { usize::MAX })
             .collect();
         let usable = config.enabled && !languages.is_empty();
+        let program = match &config.program {
+            Some(program) => program.exists().then(|| program.clone()),
+            None => program::find("tesseract"),
+        };
         Self {
-            program: program::find("tesseract").filter(|_| usable),
+            program: program.filter(|_| usable),
             languages: languages.join("+"),
             // With data on scripts and orientation it also reads pages that lie on their side.
             mode: if installed.iter().any(|language| language == "osd") { "1" } else { "3" },

@@ -3,6 +3,7 @@
 use crate::collections::{check_name, holds_nul, micros};
 use crate::error::invalid;
 use crate::kinds::ExtractDocument;
+use crate::similarity::{self, Duplicate};
 use crate::versions::without_text;
 use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use bytes::Bytes;
@@ -48,6 +49,15 @@ pub struct Uploaded {
     pub sha256: Digest,
     /// Other documents that hold the same bytes.
     pub same_bytes: Vec<DocumentId>,
+}
+
+/// A document as it is shown by itself.
+#[derive(Clone, Debug)]
+pub struct DocumentView {
+    /// The document.
+    pub document: Document,
+    /// Documents with the same bytes or nearly the same words, the most alike first, at most ten.
+    pub duplicates: Vec<Duplicate>,
 }
 
 /// Bytes in staging. Removed when it is dropped, so that a request that is cut off leaves nothing behind.
@@ -293,11 +303,19 @@ impl Operations {
         Ok(Listing { rows: page.rows, next: page.next.map(|after| key.encode(after)) })
     }
 
-    /// One document.
-    pub async fn get_document(&self, context: &OperationContext, id: DocumentId) -> Result<Document, OperationError> {
+    /// One document, with those that are like it.
+    pub async fn get_document(
+        &self,
+        context: &OperationContext,
+        id: DocumentId,
+    ) -> Result<DocumentView, OperationError> {
         context.require(Scope::DocumentsRead)?;
         let mut transaction = self.database.begin(context.workspace).await?;
-        documents::get(&mut transaction, id).await?.ok_or(OperationError::NotFound(Resource::Document))
+        let found = documents::get(&mut transaction, id).await?;
+        let document = found.ok_or(OperationError::NotFound(Resource::Document))?;
+        let duplicates =
+            similarity::alike(&mut transaction, id, similarity::LEAST_SHOWN, similarity::MOST_SHOWN).await?;
+        Ok(DocumentView { document, duplicates })
     }
 
     /// Versions of a document, newest first, below number `before`.

@@ -179,6 +179,60 @@ impl JobKind for TidyWorkspace {
     const PRIORITY: i16 = 50;
 }
 
+/// The beginning of a fixity check of the originals that are due; one of a workspace runs at a time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BeginFixity {}
+
+impl JobKind for BeginFixity {
+    const KIND: &'static str = "fixity.begin";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 5;
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    const PRIORITY: i16 = 60;
+}
+
+/// Reading of originals that are due. It puts itself off now and then, and goes on with those that are still due.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckFixity {}
+
+impl JobKind for CheckFixity {
+    const KIND: &'static str = "fixity.check";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 20;
+    // What was read is recorded one by one, so an attempt that runs out of time has not worked in vain.
+    const TIMEOUT: Duration = Duration::from_secs(3_600);
+    const PRIORITY: i16 = 60;
+}
+
+/// Removal of what uploads left in the store that no version needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CollectOrphans {}
+
+impl JobKind for CollectOrphans {
+    const KIND: &'static str = "store.collect";
+    const QUEUE: QueueName = QueueName::Maintenance;
+    const MAX_ATTEMPTS: u16 = 5;
+    const TIMEOUT: Duration = Duration::from_secs(3_600);
+    const PRIORITY: i16 = 60;
+}
+
+/// Vectors of a second index generation for the passages that lack one. It puts itself off now and then, and goes on with
+/// what is still lacking.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FillGeneration {
+    /// Number of the generation.
+    pub generation: i16,
+}
+
+impl JobKind for FillGeneration {
+    const KIND: &'static str = "generation.fill";
+    const QUEUE: QueueName = QueueName::Ai;
+    const MAX_ATTEMPTS: u16 = 20;
+    const TIMEOUT: Duration = Duration::from_secs(1_800);
+    // What somebody waits for goes first.
+    const PRIORITY: i16 = 40;
+}
+
 /// A question to its sub-questions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlanResearch {

@@ -23,6 +23,8 @@ mod custody;
 mod documents;
 mod erasure;
 mod error;
+mod fixity;
+mod generations;
 mod idempotency;
 mod jobs;
 pub mod kinds;
@@ -31,6 +33,7 @@ mod reports;
 mod research;
 pub mod screening;
 mod search;
+mod similarity;
 mod tokens;
 mod versions;
 
@@ -38,13 +41,16 @@ pub use baselines::NewBaseline;
 pub use collections::Listing;
 pub use cursor::CursorKey;
 pub use custody::Scan;
-pub use documents::{StagedUpload, Upload, Uploaded};
+pub use documents::{DocumentView, StagedUpload, Upload, Uploaded};
 pub use error::{OperationError, Resource};
+pub use fixity::FixityReport;
+pub use generations::{GenerationView, Target, start_filling};
 pub use idempotency::{Answer, IdempotencyKey, Once, Reply};
 pub use reports::RunComparison;
 pub use research::{Question, RunView};
 pub use screening::{Screening, ScreeningKey};
 pub use search::{SearchAnswer, SearchRequest};
+pub use similarity::{Duplicate, DuplicateKind, signature_of};
 pub use tokens::{Bearer, IssuedToken, TokenIssuer, new_secret, secret_digest};
 pub use versions::{ShownDifference, VersionDiff};
 
@@ -98,8 +104,10 @@ pub struct Operations {
     pub database: Database,
     /// The store of originals.
     pub originals: OriginalStore,
-    /// Embeds queries.
+    /// Embeds queries and passages.
     pub embedder: Arc<dyn Embedder>,
+    /// The model that is to take its place: while a second index generation is filled, and until `embedder` is it.
+    pub next_embedder: Option<Arc<dyn Embedder>>,
     /// Makes ids.
     pub ids: Arc<dyn IdSource>,
     /// Tells the time.

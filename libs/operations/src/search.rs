@@ -5,11 +5,11 @@ use crate::error::invalid;
 use crate::{OperationError, Operations, Resource};
 use carrel_domain::search::{Filter, Hit, SearchMode};
 use carrel_domain::{CollectionId, Language, OperationContext, Scope};
-use carrel_inference::InputKind;
+use carrel_inference::{Embedder, InputKind};
 use carrel_retrieval::{Snippet, snippet};
 use carrel_storage::Transaction;
 use carrel_storage::baselines;
-use carrel_storage::index::{self, Generation};
+use carrel_storage::index;
 use carrel_storage::search::{Found, SearchQuery, search};
 use carrel_text::{Analyzer, query_terms};
 use std::time::Instant;
@@ -106,21 +106,25 @@ impl Operations {
         context: &OperationContext,
         request: &SearchRequest,
     ) -> Result<(Vec<Hit>, Vec<String>), OperationError> {
-        let (generation, vector, languages) = if request.mode == SearchMode::Lexical {
+        let (live, vector, languages) = if request.mode == SearchMode::Lexical {
             (None, None, self.collection_languages(context, &request.collections).await?)
         } else {
-            let (live, vector, languages) = tokio::try_join!(
-                self.checked_generation(),
-                self.embed_query(&request.query),
-                self.collection_languages(context, &request.collections),
-            )?;
+            let meaning = async {
+                // The live generation says which model: it may have changed since the last query.
+                let live = self.live().await?;
+                let vector = embed_query(&*live.embedder, &request.query).await?;
+                Ok((live, vector))
+            };
+            let languages = self.collection_languages(context, &request.collections);
+            let ((live, vector), languages) = tokio::try_join!(meaning, languages)?;
             (Some(live), Some(vector), languages)
         };
+        let embedder = live.as_ref().map_or(&self.embedder, |live| &live.embedder);
         let terms = match request.mode {
             SearchMode::Semantic => Vec::new(),
             _ => query_terms(&request.query, &languages),
         };
-        let mut known = self.embedder.space().languages.clone();
+        let mut known = embedder.space().languages.clone();
         if !known.is_empty() {
             // Text too short to tell its language is given the benefit of the doubt.
             known.push(Language::UNDETERMINED);
@@ -129,7 +133,7 @@ impl Operations {
             mode: request.mode,
             terms: &terms,
             vector: vector.as_deref(),
-            generation: generation.as_ref(),
+            generation: live.as_ref().map(|live| &live.generation),
             model_languages: &known,
             collections: &request.collections,
             filter: &request.filter,
@@ -175,13 +179,6 @@ impl Operations {
         Ok((transaction, found))
     }
 
-    async fn embed_query(&self, query: &str) -> Result<Vec<f32>, OperationError> {
-        let embedding = Instant::now();
-        let mut vectors = self.embedder.embed(&[query.to_owned()], InputKind::Query).await?;
-        record_stage("embed", embedding);
-        vectors.pop().ok_or_else(|| OperationError::Internal("the embedder answered no vector".to_owned()))
-    }
-
     async fn collection_languages(
         &self,
         context: &OperationContext,
@@ -190,19 +187,13 @@ impl Operations {
         let mut transaction = self.database.begin(context.workspace).await?;
         Ok(index::languages(&mut transaction, collections).await?)
     }
+}
 
-    /// The live generation, which must be of the configured embedder's space.
-    pub async fn checked_generation(&self) -> Result<Generation, OperationError> {
-        let space = self.embedder.space();
-        let live = match index::live_generation(&self.database).await? {
-            Some(live) => live,
-            None => index::ensure_generation(&self.database, &space.name, space.dimension).await?,
-        };
-        if live.space != space.name || live.dimension != space.dimension {
-            return Err(OperationError::SpaceMismatch { live: live.space, configured: space.name.clone() });
-        }
-        Ok(live)
-    }
+async fn embed_query(embedder: &dyn Embedder, query: &str) -> Result<Vec<f32>, OperationError> {
+    let embedding = Instant::now();
+    let mut vectors = embedder.embed(&[query.to_owned()], InputKind::Query).await?;
+    record_stage("embed", embedding);
+    vectors.pop().ok_or_else(|| OperationError::Internal("the embedder answered no vector".to_owned()))
 }
 
 fn distinct(collections: &[CollectionId]) -> usize {

@@ -7,6 +7,7 @@ use carrel_domain::archive::Document;
 use carrel_extract::ChildDocument;
 use carrel_operations::{Once, OperationError, Upload};
 use carrel_queue::{JobContext, JobError};
+use carrel_storage::documents;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use tokio_util::io::ReaderStream;
@@ -22,9 +23,16 @@ pub(crate) fn depth(document: &Document) -> u32 {
     depth.and_then(|depth| u32::try_from(depth).ok()).unwrap_or(0)
 }
 
+/// The version that was uploaded itself, in which `document`, of which `version` is read, was found at whatever depth.
+fn root(document: &Document, version: VersionId) -> VersionId {
+    let root = document.metadata.get(FOUND_IN).and_then(|found| found.get("upload")).and_then(Value::as_str);
+    root.and_then(|text| text.parse().ok()).unwrap_or(version)
+}
+
 impl Pipeline {
     /// Adds what was found inside of a version to the collection of its document; answers how many there are. The same
-    /// children again change nothing, so a job that runs twice adds them once.
+    /// children again change nothing, so a job that runs twice adds them once. Fails when the upload would hold more
+    /// documents at all depths than it may; then none of them is added.
     pub(crate) async fn add_children(
         &self,
         cx: &JobContext,
@@ -35,6 +43,8 @@ impl Pipeline {
         let operations = &self.0.operations;
         let mut added = 0;
         let mut taken = BTreeSet::new();
+        let upload = root(parent, version);
+        self.count(cx, version, upload, children).await?;
         for child in children {
             cx.check_cancelled()?;
             let Some(path) = child.path.as_ref().filter(|_| child.bytes > 0) else { continue };
@@ -44,9 +54,10 @@ impl Pipeline {
             let operation = cx.operation();
             let staged = operations.stage_upload(&operation, ReaderStream::new(file)).await.map_err(from_operation)?;
             let found = json!({
-                "document_id": parent.id, "version_id": version, "path": child.name, "depth": depth(parent).saturating_add(1),
+                "document_id": parent.id, "version_id": version, "path": child.name,
+                "depth": depth(parent).saturating_add(1), "upload": upload,
             });
-            let upload = Upload {
+            let sent = Upload {
                 collection: parent.collection,
                 file_name: child.name.clone(),
                 external_id,
@@ -54,7 +65,7 @@ impl Pipeline {
                 media_type: Some(child.media_type.clone()),
                 metadata: Some(Map::from_iter([(FOUND_IN.to_owned(), found)])),
             };
-            match operations.add_document(&operation, &upload, staged, Once::without_key()).await {
+            match operations.add_document(&operation, &sent, staged, Once::without_key()).await {
                 Ok(_) => added += 1,
                 // The collection went while its documents were read, or the document is being erased.
                 Err(OperationError::NotFound(_) | OperationError::BeingErased) => return Ok(added),
@@ -62,6 +73,31 @@ impl Pipeline {
             }
         }
         Ok(added)
+    }
+}
+
+impl Pipeline {
+    async fn count(
+        &self,
+        cx: &JobContext,
+        version: VersionId,
+        upload: VersionId,
+        children: &[ChildDocument],
+    ) -> Result<(), JobError> {
+        let number = u32::try_from(children.iter().filter(|child| child.bytes > 0).count()).unwrap_or(u32::MAX);
+        let limit = self.0.upkeep.descendants;
+        if number == 0 {
+            return Ok(());
+        }
+        let mut transaction = cx.begin().await?;
+        if !documents::count_children(&mut transaction, version, upload, number, limit).await? {
+            transaction.rollback().await?;
+            let message =
+                format!("documents inside of one upload, at all depths: more than the {limit} that are allowed");
+            return Err(JobError::fail("too_many", message));
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 }
 

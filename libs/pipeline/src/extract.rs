@@ -12,10 +12,13 @@ use carrel_domain::text::Rendition;
 use carrel_domain::{JobId, Language, OperationContext, VersionId};
 use carrel_extract::{ExtractError, Extraction, Request};
 use carrel_operations::kinds::{EMBED_BATCH, EmbedPassages, ExtractDocument, IndexDocument, PublishDocument};
+use carrel_operations::signature_of;
 use carrel_queue::{Completed, Handler, JobContext, JobError};
 use carrel_storage::documents::{self, NewRendition};
+use carrel_storage::generations;
 use carrel_storage::index::{self, NewPassage, PassageText, Whole};
 use carrel_storage::screening::{self, NewScreening};
+use carrel_storage::similarity::{self, StoredSignature};
 use carrel_storage::{Transaction, access, jobs};
 use carrel_text::{CharIndex, PassageRules, detect_language, passages};
 use serde_json::{Value, json};
@@ -31,6 +34,7 @@ pub(crate) struct Derived {
     pub(crate) language: Language,
     pub(crate) sha256: Digest,
     pub(crate) passages: Vec<NewPassage>,
+    signature: Option<StoredSignature>,
 }
 
 #[async_trait]
@@ -240,6 +244,9 @@ impl Pipeline {
         documents::insert_rendition(&mut transaction, &derived.new_rendition(version, &operation)).await?;
         derived.audit(&mut transaction, &operation, version).await?;
         index::replace_passages(&mut transaction, version, place, derived.language, &derived.passages).await?;
+        if let Some(signature) = &derived.signature {
+            similarity::insert(&mut transaction, version, place.document, signature).await?;
+        }
         let count = u32::try_from(derived.passages.len()).unwrap_or(u32::MAX);
         let specs = self.successors(cx, version, count)?;
         jobs::enqueue(&mut transaction, &specs, &operation.actor).await?;
@@ -260,9 +267,17 @@ impl Pipeline {
         let Some(place) = index::place(&mut transaction, version).await? else {
             return cx.complete(transaction, json!({ "skipped": "the document was deleted" })).await;
         };
+        if generations::hold_still(&mut transaction).await? != [indexed.generation.clone()] {
+            // Another generation was opened or took its place meanwhile; the jobs of the model's queue see to all of them.
+            transaction.rollback().await?;
+            return self.store(cx, version, derived, decided).await;
+        }
         decided.record(&mut transaction, &operation).await?;
         documents::insert_rendition(&mut transaction, &derived.new_rendition(version, &operation)).await?;
         derived.audit(&mut transaction, &operation, version).await?;
+        if let Some(signature) = &derived.signature {
+            similarity::insert(&mut transaction, version, place.document, signature).await?;
+        }
         let whole = Whole {
             passages: &derived.passages,
             terms: &indexed.terms,
@@ -322,7 +337,8 @@ pub(crate) fn derive(rendition: Rendition, rules: PassageRules) -> Derived {
             text: text.to_owned(),
         });
     }
-    Derived { language, sha256, passages: stored, rendition }
+    let signature = signature_of(&rendition.text);
+    Derived { language, sha256, passages: stored, signature, rendition }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "stands in `map_err`")]

@@ -24,16 +24,22 @@ mod children;
 mod clear;
 mod erase;
 mod extract;
+mod fixity;
+mod generations;
 mod index;
 mod maintenance;
+mod orphans;
 mod rescreen;
 mod research;
 mod screen;
+mod upkeep;
+
+pub use upkeep::Upkeep;
 
 use carrel_domain::job::Schedule;
 use carrel_extract::Sandbox;
 use carrel_inference::InferenceError;
-use carrel_operations::kinds::TidyWorkspace;
+use carrel_operations::kinds::{BeginFixity, CollectOrphans, TidyWorkspace};
 use carrel_operations::{OperationError, Operations};
 use carrel_queue::{JobError, WorkerBuilder};
 use carrel_research::Rules;
@@ -52,13 +58,14 @@ struct Parts {
     passages: PassageRules,
     rules: Rules,
     at_once: bool,
+    upkeep: Upkeep,
 }
 
 impl Pipeline {
     /// Handlers over `operations`; originals are read from `scratch` by processes in `sandbox`.
-    pub fn new(operations: Operations, sandbox: Sandbox, scratch: PathBuf) -> Self {
+    pub fn new(operations: Operations, sandbox: Sandbox, scratch: PathBuf, upkeep: Upkeep) -> Self {
         let (passages, rules) = (PassageRules::default(), Rules::default());
-        Self(Arc::new(Parts { operations, sandbox, scratch, passages, rules, at_once: false }))
+        Self(Arc::new(Parts { operations, sandbox, scratch, passages, rules, upkeep, at_once: false }))
     }
 
     /// The same handlers, for a process that serves the queue of the model as well: what reads a short document there also
@@ -66,22 +73,28 @@ impl Pipeline {
     /// all.
     #[must_use]
     pub fn at_once(self) -> Self {
-        let Parts { operations, sandbox, scratch, passages, rules, .. } = &*self.0;
+        let Parts { operations, sandbox, scratch, passages, rules, upkeep, .. } = &*self.0;
         Self(Arc::new(Parts {
             operations: operations.clone(),
             sandbox: sandbox.clone(),
             scratch: scratch.clone(),
             passages: *passages,
             rules: *rules,
+            upkeep: upkeep.clone(),
             at_once: true,
         }))
     }
 
     /// Registers every handler and schedule; which of them run is decided by the queues that the worker serves.
     pub fn register(&self, builder: WorkerBuilder) -> WorkerBuilder {
-        let tidy = Schedule::new("workspace.tidy", TidyWorkspace::SPEC, &TidyWorkspace {});
+        let upkeep = &self.0.upkeep;
+        let schedules = [
+            Schedule::new("workspace.tidy", TidyWorkspace::SPEC, &TidyWorkspace {}),
+            Schedule::new("fixity.begin", upkeep.fixity_schedule.as_str(), &BeginFixity {}),
+            Schedule::new("store.collect", upkeep.orphan_schedule.as_str(), &CollectOrphans {}),
+        ];
         // A payload without a field is JSON.
-        let builder = tidy.into_iter().fold(builder, WorkerBuilder::schedule);
+        let builder = schedules.into_iter().flatten().fold(builder, WorkerBuilder::schedule);
         builder
             .register::<carrel_operations::kinds::ExtractDocument>(self.clone())
             .register::<carrel_operations::kinds::IndexDocument>(self.clone())
@@ -94,6 +107,10 @@ impl Pipeline {
             .register::<carrel_operations::kinds::RescreenCollection>(self.clone())
             .register::<carrel_operations::kinds::RescreenDocument>(self.clone())
             .register::<TidyWorkspace>(self.clone())
+            .register::<BeginFixity>(self.clone())
+            .register::<carrel_operations::kinds::CheckFixity>(self.clone())
+            .register::<CollectOrphans>(self.clone())
+            .register::<carrel_operations::kinds::FillGeneration>(self.clone())
             .register::<carrel_operations::kinds::PlanResearch>(self.clone())
             .register::<carrel_operations::kinds::GatherEvidence>(self.clone())
             .register::<carrel_operations::kinds::WriteReport>(self.clone())

@@ -1,15 +1,18 @@
 //! `original.release`, `segments.merge` and `workspace.tidy`.
 
-use crate::Pipeline;
+use crate::{Pipeline, compute};
 use async_trait::async_trait;
 use carrel_operations::kinds::{MergeSegments, ReleaseOriginal, TidyWorkspace};
+use carrel_operations::signature_of;
 use carrel_queue::{Completed, Handler, JobContext, JobError};
-use carrel_storage::{access, collections, index, jobs, originals, screening};
+use carrel_storage::{access, collections, documents, index, jobs, originals, screening, similarity};
 use serde_json::json;
 use std::time::Duration;
 
 /// How long an answer to a request with an idempotency key is kept.
 const ANSWERS_KEPT: Duration = Duration::from_hours(24);
+/// Texts that get their signature in one night.
+const UNSIGNED: u32 = 5_000;
 /// Collections read at once.
 const PAGE: u32 = 500;
 
@@ -50,6 +53,27 @@ impl Handler<MergeSegments> for Pipeline {
     }
 }
 
+impl Pipeline {
+    /// Gives texts that came with a release before their signature, some each night; answers how many.
+    async fn sign_unsigned(&self, cx: &JobContext) -> Result<usize, JobError> {
+        let mut transaction = cx.begin().await?;
+        let versions = similarity::unsigned(&mut transaction, UNSIGNED).await?;
+        transaction.rollback().await?;
+        for (version, document) in &versions {
+            cx.check_cancelled()?;
+            let mut transaction = cx.begin().await?;
+            let rendition = documents::rendition(&mut transaction, *version).await?;
+            transaction.rollback().await?;
+            let Some(rendition) = rendition else { continue };
+            let Some(signature) = compute(move || signature_of(&rendition.text)).await? else { continue };
+            let mut transaction = cx.begin().await?;
+            similarity::insert(&mut transaction, *version, *document, &signature).await?;
+            transaction.commit().await?;
+        }
+        Ok(versions.len())
+    }
+}
+
 #[async_trait]
 impl Handler<TidyWorkspace> for Pipeline {
     async fn run(&self, cx: &JobContext, _: TidyWorkspace) -> Result<Completed, JobError> {
@@ -74,7 +98,10 @@ impl Handler<TidyWorkspace> for Pipeline {
             }
         }
         jobs::enqueue(&mut transaction, &merges, &operation.actor).await?;
-        cx.complete(transaction, json!({ "answers": answers, "breach_answers": lookups, "collections": merges.len() }))
-            .await
+        transaction.commit().await?;
+        let signed = self.sign_unsigned(cx).await?;
+        let result =
+            json!({ "answers": answers, "breach_answers": lookups, "collections": merges.len(), "signed": signed });
+        cx.complete(cx.begin().await?, result).await
     }
 }

@@ -56,6 +56,7 @@ impl From<StorageError> for JobError {
             StorageError::Store(_) => "store_failed",
             StorageError::Constraint { .. } => "constraint_refused",
             StorageError::Inconsistent { .. } => "inconsistent_row",
+            StorageError::Damaged { .. } => "original_damaged",
             _ => "database_refused",
         };
         let message = chain(&error);

@@ -4,7 +4,7 @@ use crate::health::Readiness;
 use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TIMED_OUT};
 use crate::{
     access, audit, baselines, collections, custody, documents, erasures, health, jobs, observe, openapi, page,
-    research, screening, search, versions,
+    research, screening, search, upkeep, versions,
 };
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
@@ -72,6 +72,9 @@ pub(crate) fn routes() -> (OpenApiRouter<App>, OpenApiRouter<App>, OpenApiRouter
         .routes(routes!(collections::get, collections::delete))
         .routes(routes!(documents::get, documents::delete))
         .routes(routes!(documents::list_versions))
+        .routes(routes!(upkeep::duplicates))
+        .routes(routes!(upkeep::fixity))
+        .routes(routes!(upkeep::generations))
         .routes(routes!(versions::get))
         .routes(routes!(versions::text))
         .routes(routes!(versions::diff))

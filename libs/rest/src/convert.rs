@@ -46,6 +46,7 @@ pub(crate) fn document(document: Document) -> DocumentBody {
         current_version_id: document.current,
         versions: document.versions,
         latest: version(document.latest),
+        duplicates: Vec::new(),
     }
 }
 
@@ -76,6 +77,7 @@ pub(crate) fn version(version: DocumentVersion) -> VersionBody {
             findings: note.findings,
             review: note.review,
         }),
+        fixity: version.fixity.map(crate::upkeep::fixity_body),
         created_at: version.created_at,
     }
 }

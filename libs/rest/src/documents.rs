@@ -5,6 +5,7 @@ use crate::convert;
 use crate::extract::{Caller, Path, Query};
 use crate::idempotency;
 use crate::problem::{INVALID_PARAMETER, MALFORMED_MULTIPART, Problem};
+use crate::upkeep;
 use axum::extract::multipart::{Field, MultipartRejection};
 use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -204,7 +205,8 @@ pub(crate) async fn list(
 
 /// See a document with its newest version.
 ///
-/// `latest` is the newest version, whatever its state; `current_version_id` the one that search answers from.
+/// `latest` is the newest version, whatever its state; `current_version_id` the one that search answers from; `duplicates`
+/// names documents with the same bytes or nearly the same words.
 #[utoipa::path(get, path = "/api/v1/documents/{id}", operation_id = "get_document", tag = "Documents", security(("oauth2" = ["documents:read"])),
     params(("id" = Uuid, Path, description = "The document.")),
     responses(
@@ -215,7 +217,9 @@ pub(crate) async fn get(
     Caller(context): Caller,
     Path(id): Path<DocumentId>,
 ) -> Result<axum::Json<DocumentBody>, Problem> {
-    Ok(axum::Json(convert::document(app.operations.get_document(&context, id).await?)))
+    let view = app.operations.get_document(&context, id).await?;
+    let duplicates = view.duplicates.into_iter().map(upkeep::duplicate).collect();
+    Ok(axum::Json(DocumentBody { duplicates, ..convert::document(view.document) }))
 }
 
 /// Delete a document with all its versions.

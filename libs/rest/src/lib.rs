@@ -32,6 +32,7 @@ mod ranges;
 mod research;
 mod screening;
 mod search;
+mod upkeep;
 mod versions;
 
 pub use app::{App, HttpLimits, router};

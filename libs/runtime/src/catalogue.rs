@@ -192,6 +192,28 @@ pub const METRICS: &[Metric] = &[
         &["direction"],
         "Bytes read from and written to the object store.",
     ),
+    // Fixity, orphans, index generations.
+    counter("carrel_fixity_checked_total", Unit::Count, &[], "Originals that were read again and digested."),
+    counter("carrel_fixity_bytes_total", Unit::Bytes, &[], "Bytes of originals that were read again."),
+    counter(
+        "carrel_fixity_damaged_total",
+        Unit::Count,
+        &["verdict"],
+        "Findings of originals that are not what came: damaged or missing; each check finds them anew.",
+    ),
+    gauge(
+        "carrel_fixity_unsound",
+        Unit::Count,
+        &["workspace", "verdict"],
+        "Originals of a workspace that were damaged or missing at the end of its last check.",
+    ),
+    counter("carrel_store_collected_total", Unit::Count, &[], "Left-over objects and uploads that were removed."),
+    counter(
+        "carrel_generation_filled_total",
+        Unit::Count,
+        &[],
+        "Passages that were given their vector in a second index generation.",
+    ),
     // The process.
     gauge("carrel_build_info", Unit::Count, &["version", "revision"], "Always 1; the labels say which build runs."),
     gauge(

@@ -177,6 +177,12 @@ impl Admin {
         Ok(WorkspaceId(id))
     }
 
+    /// Every workspace with its name, by name.
+    pub async fn list_workspaces(&self) -> Result<Vec<(WorkspaceId, String)>, StorageError> {
+        let rows = sqlx::query!("select id, name from carrel.workspace order by name").fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(|row| (WorkspaceId(row.id), row.name)).collect())
+    }
+
     /// Stores a client; only the SHA-256 digest of its secret is kept.
     pub async fn create_client(&self, client: &NewClient<'_>) -> Result<(), StorageError> {
         sqlx::query!(

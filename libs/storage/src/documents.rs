@@ -3,7 +3,7 @@
 
 use crate::page::{After, Page};
 use crate::{StorageError, Transaction};
-use carrel_domain::archive::{Document, DocumentVersion, Original, ScreeningNote, VersionState};
+use carrel_domain::archive::{Document, DocumentVersion, Fixity, Original, ScreeningNote, Verdict, VersionState};
 use carrel_domain::digest::Digest;
 use carrel_domain::text::{Rendition, TextMap};
 use carrel_domain::{Actor, CollectionId, Digests, DocumentId, Language, Span, VersionId};
@@ -181,10 +181,14 @@ struct VersionRow {
     warnings: Option<Vec<String>>,
     created_at: DateTime<Utc>,
     created_by: Value,
-    verdict: Option<String>,
+    screened: Option<String>,
     findings: Option<i32>,
     review: Option<String>,
     review_reason: Option<String>,
+    verdict: Option<String>,
+    problem: Option<String>,
+    checked_at: Option<DateTime<Utc>>,
+    damaged_since: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<VersionRow> for DocumentVersion {
@@ -215,6 +219,13 @@ impl TryFrom<VersionRow> for DocumentVersion {
             sha256: digest(&row.sha256).ok_or_else(|| inconsistent("sha256", "not 32 bytes".to_owned()))?,
             blake3: digest(&row.blake3).ok_or_else(|| inconsistent("blake3", "not 32 bytes".to_owned()))?,
         };
+        let fixity = row.verdict.as_deref().and_then(Verdict::parse).zip(row.checked_at);
+        let fixity = fixity.map(|(verdict, checked_at)| Fixity {
+            verdict,
+            problem: row.problem,
+            checked_at,
+            damaged_since: row.damaged_since,
+        });
         Ok(Self {
             id: VersionId(row.id),
             document: DocumentId(row.document_id),
@@ -228,18 +239,19 @@ impl TryFrom<VersionRow> for DocumentVersion {
             digests,
             state,
             warnings: row.warnings.unwrap_or_default(),
-            screening: row.verdict.map(|verdict| ScreeningNote {
+            screening: row.screened.map(|verdict| ScreeningNote {
                 verdict,
                 findings: row.findings.unwrap_or(0).unsigned_abs(),
                 review: row.review,
             }),
+            fixity,
             created_at: row.created_at,
             created_by,
         })
     }
 }
 
-fn digest(bytes: &[u8]) -> Option<Digest> {
+pub(crate) fn digest(bytes: &[u8]) -> Option<Digest> {
     bytes.try_into().ok().map(Digest)
 }
 
@@ -315,10 +327,13 @@ async fn get_many(transaction: &mut Transaction, ids: &[Uuid]) -> Result<Vec<Doc
                   v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "verdict?",
-                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?"
+                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "screened?",
+                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
+                  f.verdict as "verdict?", f.problem as "problem?", f.checked_at as "checked_at?",
+                  f.damaged_since as "damaged_since?"
            from carrel.document_version v
            join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
+           left join carrel.fixity f on f.workspace_id = v.workspace_id and f.sha256 = v.sha256
            left join carrel.rendition r on r.version_id = v.id
            left join carrel.screening s on s.version_id = v.id
            where v.document_id = any($1)
@@ -374,10 +389,13 @@ pub async fn versions(
         r#"select v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "verdict?",
-                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?"
+                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "screened?",
+                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
+                  f.verdict as "verdict?", f.problem as "problem?", f.checked_at as "checked_at?",
+                  f.damaged_since as "damaged_since?"
            from carrel.document_version v
            join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
+           left join carrel.fixity f on f.workspace_id = v.workspace_id and f.sha256 = v.sha256
            join carrel.document d on d.id = v.document_id
            join carrel.collection c on c.id = d.collection_id
            left join carrel.rendition r on r.version_id = v.id
@@ -401,10 +419,13 @@ pub async fn version(transaction: &mut Transaction, id: VersionId) -> Result<Opt
         r#"select v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "verdict?",
-                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?"
+                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "screened?",
+                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
+                  f.verdict as "verdict?", f.problem as "problem?", f.checked_at as "checked_at?",
+                  f.damaged_since as "damaged_since?"
            from carrel.document_version v
            join carrel.original o on o.workspace_id = v.workspace_id and o.sha256 = v.sha256
+           left join carrel.fixity f on f.workspace_id = v.workspace_id and f.sha256 = v.sha256
            join carrel.document d on d.id = v.document_id
            join carrel.collection c on c.id = d.collection_id
            left join carrel.rendition r on r.version_id = v.id
@@ -584,4 +605,50 @@ pub async fn delete(transaction: &mut Transaction, id: DocumentId) -> Result<Opt
     .await?;
     sqlx::query!("delete from carrel.document where id = $1", id.0).execute(transaction.connection()).await?;
     Ok(Some(digests))
+}
+
+/// Counts the documents found inside of `version` towards the upload `root` that it came with; `false` when `root` would
+/// have more than `limit` at all depths below it, and nothing is counted then. A version is counted once.
+pub async fn count_children(
+    transaction: &mut Transaction,
+    version: VersionId,
+    root: VersionId,
+    children: u32,
+    limit: u32,
+) -> Result<bool, StorageError> {
+    let children = i32::try_from(children).unwrap_or(i32::MAX);
+    let fresh = sqlx::query!(
+        "update carrel.document_version set children = $2 where id = $1 and children is null",
+        version.0,
+        children
+    )
+    .execute(transaction.connection())
+    .await?;
+    if fresh.rows_affected() == 0 {
+        return Ok(true);
+    }
+    let counted = sqlx::query!(
+        "update carrel.document_version set descendants = descendants + $2
+         where id = $1 and descendants::bigint + $2::int <= $3::bigint",
+        root.0,
+        children,
+        i64::from(limit)
+    )
+    .execute(transaction.connection())
+    .await?;
+    if counted.rows_affected() == 1 {
+        return Ok(true);
+    }
+    // An upload that was deleted meanwhile no longer counts anything; what lay inside of it begins anew.
+    let there =
+        sqlx::query_scalar!(r#"select exists (select from carrel.document_version where id = $1) as "there!""#, root.0)
+            .fetch_one(transaction.connection())
+            .await?;
+    if !there && children.unsigned_abs() <= limit {
+        return Ok(true);
+    }
+    sqlx::query!("update carrel.document_version set children = null where id = $1", version.0)
+        .execute(transaction.connection())
+        .await?;
+    Ok(false)
 }

@@ -47,6 +47,14 @@ pub enum StorageError {
         /// Why it is refused.
         problem: String,
     },
+    /// The stored bytes of an original are not those that came.
+    #[error("the original {sha256} is damaged: {problem}")]
+    Damaged {
+        /// Its content address.
+        sha256: String,
+        /// What was found instead.
+        problem: String,
+    },
     /// The object store refused or failed.
     #[error("the object store failed")]
     Store(#[source] object_store::Error),

@@ -24,6 +24,8 @@ pub mod erasure;
 mod error;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+pub mod fixity;
+pub mod generations;
 pub mod index;
 pub mod jobs;
 mod measured;
@@ -34,6 +36,9 @@ mod replica;
 pub mod research;
 pub mod screening;
 pub mod search;
+pub mod similarity;
+pub mod store_check;
+pub mod store_move;
 
 pub use admin::{Admin, NewClient, SchemaState};
 pub use database::{Database, DatabaseOptions, Transaction};

@@ -10,17 +10,25 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt};
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
+
+/// Bytes of a part of a large upload: S3 refuses parts under 5 MiB, but for the last.
+pub(crate) const PART_BYTES: usize = 8 << 20;
 
 /// Where originals are kept.
 #[derive(Clone, Debug)]
 pub struct OriginalStore {
     objects: Arc<dyn ObjectStore>,
+    /// Where originals were kept before; read from, never written to.
+    previous: Option<Arc<dyn ObjectStore>>,
+    /// The folder itself, where the store is one: uploads that broke off leave files there that no listing shows.
+    folder: Option<PathBuf>,
 }
 
 /// Bytes that arrived but do not belong to any document yet.
@@ -62,7 +70,14 @@ pub enum StageError<E> {
 impl OriginalStore {
     /// Uses `objects`, whatever is behind it.
     pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects: Arc::new(Measured(objects)) }
+        Self { objects: Arc::new(Measured(objects)), previous: None, folder: None }
+    }
+
+    /// The same store, which also reads what is still only in `previous`, and deletes it there as well.
+    #[must_use]
+    pub fn with_previous(mut self, previous: Self) -> Self {
+        self.previous = Some(previous.objects);
+        self
     }
 
     /// A directory, made when it does not exist.
@@ -70,10 +85,10 @@ impl OriginalStore {
         std::fs::create_dir_all(path)
             .map_err(|error| object_store::Error::Generic { store: "directory", source: Box::new(error) })?;
         let local = object_store::local::LocalFileSystem::new_with_prefix(path)?.with_automatic_cleanup(true);
-        Ok(Self::new(Arc::new(local)))
+        Ok(Self { folder: Some(path.to_path_buf()), ..Self::new(Arc::new(local)) })
     }
 
-    /// Streams bytes to a staging place while digesting them; memory stays at a few megabytes.
+    /// Streams bytes to a staging place while digesting them; memory stays at a few tens of megabytes.
     pub async fn stage<E>(
         &self,
         id: Uuid,
@@ -81,7 +96,7 @@ impl OriginalStore {
         bytes: impl Stream<Item = Result<Bytes, E>>,
     ) -> Result<Staged, StageError<E>> {
         let path = Path::from(format!("staging/{id}"));
-        let mut writer = BufWriter::with_capacity(Arc::clone(&self.objects), path.clone(), 1 << 20);
+        let mut writer = BufWriter::with_capacity(Arc::clone(&self.objects), path.clone(), PART_BYTES);
         let mut sha256 = Sha256::new();
         let mut blake3 = blake3::Hasher::new();
         let mut size = 0_u64;
@@ -131,7 +146,8 @@ impl OriginalStore {
         }
     }
 
-    /// Streams an original, or a part of it.
+    /// Streams an original, or a part of it. Of a whole one the digest is verified on the way: when it is not right, the
+    /// stream ends with an error instead of its last bytes, so that nobody takes them for the original.
     pub async fn read(
         &self,
         workspace: WorkspaceId,
@@ -139,8 +155,11 @@ impl OriginalStore {
         range: Option<Range<u64>>,
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let object = self.objects.get_opts(&address(workspace, sha256), options).await?;
-        Ok(object.into_stream().map_err(StorageError::from).boxed())
+        let whole = options.range.is_none();
+        let path = address(workspace, sha256);
+        let object = self.get(&path, options).await?;
+        let parts = object.into_stream();
+        Ok(if whole { verified_digest(parts, sha256).boxed() } else { parts.map_err(StorageError::from).boxed() })
     }
 
     /// Copies an original to a local file and checks its digest on the way.
@@ -154,38 +173,36 @@ impl OriginalStore {
             StorageError::Store(object_store::Error::Generic { store: "local file", source: Box::new(error) })
         };
         let mut file = tokio::fs::File::create(to).await.map_err(io)?;
-        let mut digest = Sha256::new();
         let mut parts = self.read(workspace, sha256, None).await?;
         while let Some(part) = parts.try_next().await? {
-            digest.update(&part);
             file.write_all(&part).await.map_err(io)?;
         }
-        file.flush().await.map_err(io)?;
-        let found = Digest(digest.finalize().into());
-        if found != sha256 {
-            return Err(StorageError::Inconsistent {
-                table: "original",
-                column: "sha256",
-                row: sha256.to_string(),
-                problem: format!("the stored bytes have digest {found}"),
-            });
-        }
-        Ok(())
+        file.flush().await.map_err(io)
     }
 
     /// Deletes the bytes; those that are gone already count as deleted.
     pub async fn delete(&self, workspace: WorkspaceId, sha256: Digest) -> Result<(), StorageError> {
+        for place in self.quarantined(workspace, sha256).await? {
+            self.objects.delete(&place).await?;
+        }
+        if let Some(previous) = &self.previous {
+            match previous.delete(&address(workspace, sha256)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         match self.objects.delete(&address(workspace, sha256)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// True when the bytes of this digest are at their place.
+    /// True when the bytes of this digest are at their place, at the one before, or in quarantine.
     pub async fn holds(&self, workspace: WorkspaceId, sha256: Digest) -> Result<bool, StorageError> {
-        match self.objects.head(&address(workspace, sha256)).await {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        match self.get(&address(workspace, sha256), options).await {
             Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(object_store::Error::NotFound { .. }) => Ok(!self.quarantined(workspace, sha256).await?.is_empty()),
             Err(error) => Err(error.into()),
         }
     }
@@ -222,6 +239,35 @@ impl OriginalStore {
         Ok(found)
     }
 
+    /// An object, from where originals were kept before when it is not here.
+    pub(crate) async fn get(&self, path: &Path, options: GetOptions) -> Result<GetResult, object_store::Error> {
+        match (self.objects.get_opts(path, options.clone()).await, &self.previous) {
+            (Err(object_store::Error::NotFound { .. }), Some(previous)) => previous.get_opts(path, options).await,
+            (found, _) => found,
+        }
+    }
+
+    /// Where damaged bytes of an original lie in quarantine.
+    async fn quarantined(&self, workspace: WorkspaceId, sha256: Digest) -> Result<Vec<Path>, StorageError> {
+        let (folder, name) = (Path::from(format!("quarantine/{workspace}")), sha256.to_string());
+        let mut objects = self.objects.list(Some(&folder));
+        let mut found = Vec::new();
+        while let Some(object) = objects.try_next().await? {
+            if object.location.filename().is_some_and(|own| own.starts_with(&name)) {
+                found.push(object.location);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.objects
+    }
+
+    pub(crate) fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
+    }
+
     /// Writes, reads and deletes a few bytes.
     pub async fn check(&self, id: Uuid) -> Result<(), StorageError> {
         let path = Path::from(format!("staging/check-{id}"));
@@ -232,9 +278,35 @@ impl OriginalStore {
     }
 }
 
-fn address(workspace: WorkspaceId, sha256: Digest) -> Path {
+pub(crate) fn address(workspace: WorkspaceId, sha256: Digest) -> Path {
     let name = sha256.to_string();
     Path::from(format!("originals/{workspace}/{}/{name}", &name[..2]))
+}
+
+/// Hands `parts` on, one behind, and ends with an error unless they have the digest.
+pub(crate) fn verified_digest(
+    parts: BoxStream<'static, Result<Bytes, object_store::Error>>,
+    sha256: Digest,
+) -> impl Stream<Item = Result<Bytes, StorageError>> + Send {
+    // The stream, its digest so far, and the part that is not handed on before the next one is there.
+    let state = Some((parts, Sha256::new(), None::<Bytes>));
+    futures::stream::try_unfold(state, move |state| async move {
+        let Some((mut parts, mut digest, mut held)) = state else { return Ok(None) };
+        while let Some(part) = parts.try_next().await? {
+            digest.update(&part);
+            if let Some(ready) = held.replace(part) {
+                return Ok(Some((ready, Some((parts, digest, held)))));
+            }
+        }
+        let found = Digest(digest.finalize().into());
+        if found != sha256 {
+            return Err(StorageError::Damaged {
+                sha256: sha256.to_string(),
+                problem: format!("its SHA-256 is {found}"),
+            });
+        }
+        Ok(held.map(|last| (last, None)))
+    })
 }
 
 /// Announces that the bytes belong here, and answers since when they do; `None` while they are being released. A row

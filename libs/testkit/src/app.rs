@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use carrel_domain::job::QueueName;
 use carrel_domain::{ClientId, IdSource, Scopes, WorkerId, WorkspaceId};
 use carrel_extract::{Sandbox, SandboxConfig};
+use carrel_inference::Embedder;
 use carrel_inference::hashing::HashingEmbedder;
 use carrel_operations::{Clock, Limits, Operations, Screening, TokenIssuer, new_secret};
-use carrel_pipeline::Pipeline;
+use carrel_pipeline::{Pipeline, Upkeep};
 use carrel_queue::{WorkerBuilder, WorkerHealth};
 use carrel_rest::{App, HttpLimits, Readiness, ReadinessReport};
 use carrel_screening::Options;
@@ -45,11 +46,20 @@ pub struct Setup {
     pub http: HttpLimits,
     /// Screening; by default with a key and without a collection of breaches.
     pub screening: Option<Screening>,
+    /// Documents inside of one upload, at all depths.
+    pub descendants: u32,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { upload_bytes: 64 << 20, jobs: 2, at_once: true, http: HttpLimits::default(), screening: None }
+        Self {
+            upload_bytes: 64 << 20,
+            jobs: 2,
+            at_once: true,
+            http: HttpLimits::default(),
+            screening: None,
+            descendants: 20_000,
+        }
     }
 }
 
@@ -97,6 +107,11 @@ impl TestApp {
 
     /// Starts it.
     pub async fn start_with(setup: Setup) -> Self {
+        Self::start_between(setup, None).await
+    }
+
+    /// Starts it with a second model, which is to take the place of its own.
+    pub async fn start_between(setup: Setup, next_embedder: Option<Arc<dyn Embedder>>) -> Self {
         let database = TestDatabase::create().await;
         let (workspace, other_workspace) = (database.workspace().await, database.workspace().await);
         let admin = Admin::connect(&database.owner_url).await.unwrap();
@@ -109,6 +124,7 @@ impl TestApp {
             database: database.database.clone(),
             originals: OriginalStore::directory(&folder.path().join("objects")).unwrap(),
             embedder: Arc::new(HashingEmbedder::new(DIMENSION)),
+            next_embedder,
             ids: Arc::new(System),
             clock: Arc::new(System),
             tokens: Arc::new(tokens),
@@ -268,7 +284,9 @@ fn start_worker(operations: &Operations, folder: &Path, setup: &Setup, stop: &Ca
     let scratch = folder.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let sandbox = Sandbox::new(SandboxConfig::for_program(extraction_child()));
-    let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch);
+    // A check at once reads again what was read at once.
+    let upkeep = Upkeep { descendants: setup.descendants, fixity_period: Duration::ZERO, ..Upkeep::default() };
+    let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch, upkeep);
     if setup.at_once {
         pipeline = pipeline.at_once();
     }

@@ -1,6 +1,6 @@
 //! Collections, documents, versions.
 
-use crate::SpanBody;
+use crate::{DuplicateBody, FixityBody, SpanBody};
 use carrel_domain::{CollectionId, DocumentId, JobId, VersionId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,9 @@ pub struct DocumentBody {
     pub versions: u32,
     /// The newest version.
     pub latest: VersionBody,
+    /// Documents with the same bytes or nearly the same words (at most ten); only where a document is shown by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub duplicates: Vec<DuplicateBody>,
 }
 
 /// One immutable version of a document.
@@ -158,6 +161,9 @@ pub struct VersionBody {
     /// What screening decided; absent before it has looked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub screening: Option<ScreeningNoteBody>,
+    /// What the last check of the original found; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fixity: Option<FixityBody>,
     /// When it came.
     pub created_at: DateTime<Utc>,
 }

@@ -16,6 +16,7 @@ mod problem;
 mod research;
 mod screening;
 mod search;
+mod upkeep;
 
 pub use archive::*;
 pub use baselines::*;
@@ -25,6 +26,7 @@ pub use problem::*;
 pub use research::*;
 pub use screening::*;
 pub use search::*;
+pub use upkeep::*;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,7 +1,9 @@
 //! `carrel admin`
 
+use crate::admin_index::AdminIndex;
 use crate::admin_init::Init;
 use crate::admin_jobs::AdminJobs;
+use crate::admin_store::{AdminFixity, AdminStore};
 use crate::audit::AdminAudit;
 use crate::credentials::write_private;
 use crate::output;
@@ -42,6 +44,15 @@ pub(crate) enum Admin {
     /// The audit trail: check its chain.
     #[command(subcommand)]
     Audit(AdminAudit),
+    /// The store of originals: compare it with the database, move it elsewhere.
+    #[command(subcommand)]
+    Store(AdminStore),
+    /// Whether the originals are what they were.
+    #[command(subcommand)]
+    Fixity(AdminFixity),
+    /// Search indexes: change the embedding model without downtime.
+    #[command(subcommand)]
+    Index(AdminIndex),
     /// Make a private key that signs access tokens (ES256, PKCS #8 PEM).
     Key {
         /// Where to write it; standard output when not given.
@@ -105,6 +116,9 @@ impl Admin {
             }
             Self::Audit(command) => command.run(&owner(settings).await?, json).await,
             Self::Jobs(command) => command.run(settings, json).await,
+            Self::Store(command) => command.run(settings, json).await,
+            Self::Fixity(command) => command.run(settings, json).await,
+            Self::Index(command) => command.run(settings, json).await,
             Self::Key { out } => {
                 let key = TokenIssuer::generate_key();
                 match out {
@@ -119,7 +133,7 @@ impl Admin {
 }
 
 /// The owner's connection: as configured, or to the private server of a `carrel up` that runs on this machine.
-async fn owner(settings: &Settings) -> Result<Owner> {
+pub(crate) async fn owner(settings: &Settings) -> Result<Owner> {
     let configured = settings.database.admin_url.as_ref().or(settings.database.url.as_ref());
     if let Some(url) = configured {
         return Ok(Owner::connect(url.expose_secret()).await?);
@@ -259,8 +273,9 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
     }
     let files = carrel_assembly::model_dir();
     let model = settings.inference.embedder.model_dir.clone().unwrap_or(files);
-    let result = if settings.inference.embedder.provider != "builtin" {
-        Ok(format!("provider {}", settings.inference.embedder.provider))
+    let provider = settings.inference.embedder.provider.as_deref().unwrap_or_default();
+    let result = if provider != "builtin" {
+        Ok(format!("provider {provider}"))
     } else if model.join("model.safetensors").is_file() {
         Ok(format!("{}", model.display()))
     } else {

@@ -68,7 +68,7 @@ impl AdminJobs {
     }
 }
 
-fn said(as_json: bool, value: &serde_json::Value, line: &str) -> Result<()> {
+pub(crate) fn said(as_json: bool, value: &serde_json::Value, line: &str) -> Result<()> {
     if as_json {
         return output::json(value);
     }
@@ -77,7 +77,7 @@ fn said(as_json: bool, value: &serde_json::Value, line: &str) -> Result<()> {
 }
 
 /// The services' connection: as configured, or to the private server of a `carrel up` that runs on this machine.
-fn database(settings: &Settings) -> Result<Database> {
+pub(crate) fn database(settings: &Settings) -> Result<Database> {
     let configured = settings.database.url.as_ref().or(settings.database.admin_url.as_ref());
     let url = match configured {
         Some(url) => url.expose_secret().to_owned(),

@@ -4,8 +4,10 @@
 
 mod add;
 mod admin;
+mod admin_index;
 mod admin_init;
 mod admin_jobs;
+mod admin_store;
 mod ask;
 mod audit;
 mod baseline;

@@ -3,7 +3,7 @@
 use crate::output;
 use anyhow::{Result, bail};
 use carrel_client::Client;
-use carrel_wire::{DocumentBody, VersionBody};
+use carrel_wire::{DocumentBody, DuplicateBody, VersionBody};
 use clap::Args;
 
 #[derive(Args)]
@@ -13,6 +13,9 @@ pub(crate) struct Show {
     /// Print the text of the document's newest version, or of the version.
     #[arg(long)]
     text: bool,
+    /// List the documents that are like the document, also by their meaning.
+    #[arg(long, conflicts_with = "text")]
+    duplicates: bool,
 }
 
 impl Show {
@@ -63,6 +66,19 @@ impl Show {
         if self.text {
             return text(client, &document.latest, json).await;
         }
+        if self.duplicates {
+            let found = client.duplicates(document.id, 0.5).await?;
+            if json {
+                return output::json(&found);
+            }
+            if found.is_empty() {
+                println!("No other document is like it.");
+            }
+            for duplicate in &found {
+                println!("{}", alike(duplicate));
+            }
+            return Ok(());
+        }
         let versions = client.versions(document.id).await?;
         if json {
             return output::json(&serde_json::json!({ "document": document, "versions": versions }));
@@ -70,6 +86,9 @@ impl Show {
         println!("{}", summary(document));
         for one in &versions {
             version(one);
+        }
+        for duplicate in &document.duplicates {
+            println!("  {}", alike(duplicate));
         }
         Ok(())
     }
@@ -118,8 +137,27 @@ fn version(version: &VersionBody) {
     if version.state == "quarantined" || version.screening.as_ref().is_some_and(|note| note.verdict != "clean") {
         println!("    {}", crate::screening::note(&version.state, version.screening.as_ref()));
     }
+    if let Some(fixity) = &version.fixity {
+        let at = fixity.checked_at.format("%Y-%m-%d %H:%M");
+        match &fixity.problem {
+            Some(problem) => println!("    ORIGINAL {}: {problem} (checked {at})", fixity.verdict.to_uppercase()),
+            None => println!("    original {} (checked {at})", fixity.verdict),
+        }
+    }
     for warning in &version.warnings {
         println!("    note: {}", output::printable(warning));
+    }
+}
+
+/// How another document is like the one that is shown.
+fn alike(duplicate: &DuplicateBody) -> String {
+    let name = output::line(&duplicate.external_id, 60);
+    let id = duplicate.document_id;
+    match (duplicate.kind.as_str(), duplicate.similarity, duplicate.closeness) {
+        ("exact", ..) => format!("exact duplicate of {name}  {id}"),
+        ("near", Some(similarity), _) => format!("near-duplicate, {similarity:.2}, of {name}  {id}"),
+        (_, _, Some(closeness)) => format!("says the same, {closeness:.2}, as {name}  {id}"),
+        (kind, ..) => format!("{kind} duplicate of {name}  {id}"),
     }
 }
 

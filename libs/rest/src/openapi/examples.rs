@@ -11,12 +11,12 @@ use carrel_wire::{
 };
 use carrel_wire::{
     ActorBody, AttemptBody, AuditEntryBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody,
-    CustodyEventBody, CustodyKindBody, DiffBody, DifferenceBody, DocumentBody, ErasureBody, FilterBody, HitBody,
-    HoldBody, JobBody, JobPageBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page,
-    PassageBody, ProgressBody, QuestionBody, ReasonBody, RetriedBody, RetriesBody, RetryBody, RunBody,
-    RunComparisonBody, RunEventBody, RunPageBody, ScanBody, ScannedBody, ScoresBody, SearchAnswerBody, SearchBody,
-    SearchedBody, SnippetBody, SpanBody, StepBody, TextBody, TokenBody, TokenErrorBody, UploadBody, UploadOutcome,
-    VerificationBody, VersionBody, VersionPageBody, WaitBody,
+    CustodyEventBody, CustodyKindBody, DamageBody, DiffBody, DifferenceBody, DocumentBody, DuplicateBody, ErasureBody,
+    FilterBody, FixityBody, FixityReportBody, GenerationBody, HitBody, HoldBody, JobBody, JobPageBody, MemberBody,
+    ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page, PassageBody, ProgressBody, QuestionBody,
+    ReasonBody, RetriedBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunEventBody, RunPageBody, ScanBody,
+    ScannedBody, ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody, TextBody,
+    TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -129,6 +129,31 @@ pub(super) fn of_schema(media_type: &str, name: &str) -> Option<Value> {
         }),
         "Page_DocumentBody" => page(document()),
         "VersionBody" => value(version()),
+        "FixityReportBody" => value(FixityReportBody {
+            originals: 24,
+            checked: 24,
+            damaged: 1,
+            missing: 0,
+            oldest_check: Some(at(86_400)),
+            items: vec![DamageBody {
+                sha256: upload().sha256,
+                size: 48_213,
+                fixity: fixity("damaged", Some("it has 48212 bytes instead of 48213")),
+                versions: vec![id(3)],
+            }],
+            next_cursor: None,
+        }),
+        "DuplicateBody" => value(duplicate()),
+        "GenerationBody" => value(GenerationBody {
+            number: 1,
+            space: "all-MiniLM-L6-v2/int8".to_owned(),
+            dimension: 384,
+            state: "live".to_owned(),
+            created_at: at(0),
+            live_since: Some(at(0)),
+            vectors: 240,
+            wanted: 240,
+        }),
         "VersionPageBody" => value(VersionPageBody { version: version(), document: document() }),
         "TextBody" => value(TextBody { version_id: id(3), span: span(), characters: 5_120, text: TEXT.to_owned() }),
         "SearchBody" => value(SearchBody {
@@ -333,6 +358,7 @@ fn document() -> DocumentBody {
         current_version_id: Some(id(3)),
         versions: 1,
         latest: version(),
+        duplicates: vec![duplicate()],
     }
 }
 
@@ -353,7 +379,30 @@ fn version() -> VersionBody {
         failure: None,
         warnings: Vec::new(),
         screening: Some(ScreeningNoteBody { verdict: "masked".to_owned(), findings: 2, review: None }),
+        fixity: Some(fixity("sound", None)),
         created_at: at(10),
+    }
+}
+
+fn fixity(verdict: &str, problem: Option<&str>) -> FixityBody {
+    FixityBody {
+        verdict: verdict.to_owned(),
+        problem: problem.map(str::to_owned),
+        checked_at: at(86_400),
+        damaged_since: problem.map(|_| at(86_400)),
+    }
+}
+
+fn duplicate() -> DuplicateBody {
+    DuplicateBody {
+        kind: "near".to_owned(),
+        document_id: id(15),
+        collection_id: id(1),
+        name: "gate-manual-draft.pdf".to_owned(),
+        external_id: "gate-manual-draft".to_owned(),
+        version_id: id(16),
+        similarity: Some(0.9375),
+        closeness: None,
     }
 }
 

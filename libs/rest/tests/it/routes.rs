@@ -47,6 +47,9 @@ const ROWS: &[Row] = &[
     row("get_document", "documents:read", Trail::Nothing),
     row("delete_document", "documents:write", Trail::Entry),
     row("list_versions", "documents:read", Trail::Nothing),
+    row("list_duplicates", "documents:read", Trail::Nothing),
+    row("get_fixity", "documents:read", Trail::Nothing),
+    row("list_generations", "jobs:read", Trail::Nothing),
     row("get_version", "documents:read", Trail::Nothing),
     row("get_text", "documents:read", Trail::Nothing),
     // Who took an original out of the archive matters as much as who put it in.

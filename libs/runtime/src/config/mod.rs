@@ -24,8 +24,7 @@ mod validate;
 
 pub use error::ConfigError;
 pub use sections::{
-    Ai, Auth, Breaches, Database, Embedded, Embedder, Extract, Inference, Jobs, LogFormat, Redis, Screening, Search,
-    Server, Store, StoreKind, Telemetry,
+    Ai, Auth, Breaches, Database, Embedded, Embedder, Extract, Fixity, Inference, Jobs, LogFormat, Ocr, Redis, Screening, Search, Server, Store, StoreKind, Telemetry,
 };
 pub use sources::Sources;
 
@@ -37,7 +36,7 @@ use serde::Deserialize;
 pub const BASE: &str = include_str!("../../../../config/base.yaml");
 
 /// The keys whose values are never shown; of an address, only the password is hidden.
-const SECRETS: [&str; 11] = [
+const SECRETS: [&str; 12] = [
     "database.url",
     "database.read_url",
     "database.admin_url",
@@ -49,6 +48,7 @@ const SECRETS: [&str; 11] = [
     "inference.embedder.api_key",
     "screening.digest_key",
     "screening.breaches.key",
+    "inference.next.api_key",
 ];
 
 /// Everything that can be configured. `config/base.yaml` says what each key means.
@@ -64,6 +64,8 @@ pub struct Settings {
     pub redis: Redis,
     /// The object store.
     pub store: Store,
+    /// Reading originals again.
+    pub fixity: Fixity,
     /// Tokens.
     pub auth: Auth,
     /// Models.

@@ -135,6 +135,12 @@ pub struct Store {
     pub secret_access_key: Option<SecretString>,
     /// Allow an endpoint without TLS.
     pub allow_http: bool,
+    /// Where originals were kept before: `file:///…` or `s3://bucket?…`.
+    pub previous: Option<String>,
+    /// When what uploads left behind is collected, as cron in UTC.
+    pub orphan_schedule: String,
+    /// Hours that something may be left over before it is removed.
+    pub orphan_grace_hours: u64,
 }
 
 /// Where originals are kept.
@@ -145,6 +151,18 @@ pub enum StoreKind {
     Directory,
     /// A bucket.
     S3,
+}
+
+/// Reading originals again.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fixity {
+    /// When a check begins, as cron in UTC.
+    pub schedule: String,
+    /// Days that an original may go without being read again.
+    pub period_days: u64,
+    /// Bytes read in a second.
+    pub bytes_per_second: u64,
 }
 
 /// Tokens.
@@ -173,6 +191,8 @@ impl Auth {
 pub struct Inference {
     /// What turns text into vectors.
     pub embedder: Embedder,
+    /// What is to take its place; without a provider, nothing.
+    pub next: Embedder,
 }
 
 /// An embedder as written; which keys a provider takes is the inference crate's to say ([`Embedder::to_json`]).
@@ -180,7 +200,7 @@ pub struct Inference {
 #[serde(deny_unknown_fields)]
 pub struct Embedder {
     /// `builtin`, `ollama`, `openai` or `hashing`.
-    pub provider: String,
+    pub provider: Option<String>,
     /// Address of the service.
     pub url: Option<String>,
     /// Model name.
@@ -217,7 +237,7 @@ impl Embedder {
                 object.insert(key.to_owned(), value);
             }
         };
-        set("provider", Some(self.provider.clone().into()));
+        set("provider", self.provider.clone().map(Into::into));
         set("url", self.url.clone().map(Into::into));
         set("model", self.model.clone().map(Into::into));
         set("dimension", self.dimension.map(Into::into));
@@ -299,6 +319,44 @@ pub struct Extract {
     pub memory_bytes: u64,
     /// Bytes of text.
     pub output_bytes: u64,
+    /// Bytes of the file.
+    pub input_bytes: u64,
+    /// Levels of documents within documents.
+    pub depth: u32,
+    /// Documents directly inside of one document.
+    pub children: u32,
+    /// Their bytes.
+    pub children_bytes: u64,
+    /// Documents inside of one upload, at all depths.
+    pub descendants: u32,
+    /// Members of an archive.
+    pub archive_entries: u64,
+    /// Bytes that one of them may unpack to.
+    pub archive_member_bytes: u64,
+    /// Unpacked bytes per packed byte.
+    pub archive_ratio: u64,
+    /// Pages, slides, sheets, messages.
+    pub pages: u32,
+    /// Columns of a table.
+    pub columns: u32,
+    /// Parts of one mail.
+    pub mail_parts: u32,
+    /// Character recognition.
+    pub ocr: Ocr,
+}
+
+/// Character recognition.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ocr {
+    /// False when pictures are never read.
+    pub enabled: bool,
+    /// Languages as the program names them, joined by `+`.
+    pub languages: Option<String>,
+    /// The program; `None` is the system's.
+    pub program: Option<PathBuf>,
+    /// Seconds for all pictures of one document.
+    pub seconds: u64,
 }
 
 /// Personal data and credentials.

@@ -3,7 +3,7 @@
 use super::Settings;
 use super::error::ConfigError;
 use super::sections::{
-    Ai, Auth, Database, Embedder, Extract, Jobs, Redis, Screening, Search, Server, Store, StoreKind, Telemetry,
+    Ai, Auth, Database, Embedder, Extract, Fixity, Jobs, Ocr, Redis, Screening, Search, Server, Store, StoreKind, Telemetry,
 };
 use secrecy::ExposeSecret;
 use std::ops::RangeInclusive;
@@ -16,7 +16,12 @@ impl Settings {
         self.redis.validate()?;
         self.store.validate()?;
         self.auth.validate()?;
-        self.inference.embedder.validate()?;
+        self.fixity.validate()?;
+        self.inference.embedder.validate("inference.embedder")?;
+        if self.inference.embedder.provider.is_none() {
+            return Err(ConfigError::invalid("inference.embedder.provider", "is needed"));
+        }
+        self.inference.next.validate("inference.next")?;
         self.ai.validate()?;
         self.jobs.validate()?;
         self.extract.validate()?;
@@ -91,7 +96,12 @@ impl Store {
                 return Err(ConfigError::invalid("store.endpoint", "has no TLS; set store.allow_http to accept that"));
             }
         }
-        Ok(())
+        if let Some(previous) = &self.previous {
+            scheme("store.previous", previous, &["file", "s3"])?;
+        }
+        cron("store.orphan_schedule", &self.orphan_schedule)?;
+        // An upload may take an hour, and must never lose what it has staged.
+        within("store.orphan_grace_hours", self.orphan_grace_hours, 2..=8760)
     }
 }
 
@@ -110,23 +120,32 @@ impl Auth {
 }
 
 impl Embedder {
-    fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self, section: &str) -> Result<(), ConfigError> {
         const PROVIDERS: [&str; 4] = ["builtin", "ollama", "openai", "hashing"];
-        if !PROVIDERS.contains(&self.provider.as_str()) {
+        if self.provider.as_deref().is_some_and(|provider| !PROVIDERS.contains(&provider)) {
             let reason = format!("must be one of {}", PROVIDERS.join(", "));
-            return Err(ConfigError::invalid("inference.embedder.provider", reason));
+            return Err(ConfigError::invalid(&format!("{section}.provider"), reason));
         }
         if let Some(url) = &self.url {
-            web_address("inference.embedder.url", url)?;
+            web_address(&format!("{section}.url"), url)?;
         }
         if let Some(dimension) = self.dimension {
             // halfvec, pgvector's widest indexed type.
-            within("inference.embedder.dimension", dimension as u64, 8..=4000)?;
+            within(&format!("{section}.dimension"), dimension as u64, 8..=4000)?;
         }
         if let Some(threads) = self.threads {
-            within("inference.embedder.threads", threads as u64, 1..=1024)?;
+            within(&format!("{section}.threads"), threads as u64, 1..=1024)?;
         }
         Ok(())
+    }
+}
+
+impl Fixity {
+    fn validate(&self) -> Result<(), ConfigError> {
+        cron("fixity.schedule", &self.schedule)?;
+        within("fixity.period_days", self.period_days, 1..=3650)?;
+        // Slower than this, one large original would take longer than a job may.
+        within("fixity.bytes_per_second", self.bytes_per_second, 1 << 20..=1 << 40)
     }
 }
 
@@ -157,7 +176,32 @@ impl Extract {
         within("extract.wall_seconds", self.wall_seconds, 1..=86_400)?;
         within("extract.cpu_seconds", self.cpu_seconds, 1..=86_400)?;
         within("extract.memory_bytes", self.memory_bytes, 64 << 20..=1 << 40)?;
-        within("extract.output_bytes", self.output_bytes, 1 << 10..=1 << 32)
+        within("extract.output_bytes", self.output_bytes, 1 << 10..=1 << 32)?;
+        within("extract.input_bytes", self.input_bytes, 1..=1 << 40)?;
+        within("extract.depth", u64::from(self.depth), 0..=32)?;
+        within("extract.children", u64::from(self.children), 0..=1_000_000)?;
+        within("extract.children_bytes", self.children_bytes, 0..=1 << 40)?;
+        within("extract.descendants", u64::from(self.descendants), 0..=10_000_000)?;
+        within("extract.archive_entries", self.archive_entries, 1..=10_000_000)?;
+        within("extract.archive_member_bytes", self.archive_member_bytes, 1..=1 << 40)?;
+        within("extract.archive_ratio", self.archive_ratio, 1..=100_000)?;
+        within("extract.pages", u64::from(self.pages), 1..=10_000_000)?;
+        within("extract.columns", u64::from(self.columns), 1..=1_000_000)?;
+        within("extract.mail_parts", u64::from(self.mail_parts), 1..=1_000_000)?;
+        self.ocr.validate()
+    }
+}
+
+impl Ocr {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+');
+        if self.languages.as_deref().is_some_and(|languages| !languages.chars().all(plain)) {
+            return Err(ConfigError::invalid("extract.ocr.languages", "must be names such as eng+deu"));
+        }
+        if self.program.as_deref().is_some_and(|program| !program.is_absolute()) {
+            return Err(ConfigError::invalid("extract.ocr.program", "must be an absolute path"));
+        }
+        within("extract.ocr.seconds", self.seconds, 1..=86_400)
     }
 }
 
@@ -210,6 +254,14 @@ impl Telemetry {
         }
         Ok(())
     }
+}
+
+/// Five or six fields; what they may hold is said by the calendar when a worker starts.
+fn cron(key: &str, text: &str) -> Result<(), ConfigError> {
+    if matches!(text.split_whitespace().count(), 5 | 6) {
+        return Ok(());
+    }
+    Err(ConfigError::invalid(key, "must be a cron expression of five fields, such as 41 1 * * *"))
 }
 
 fn within(key: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), ConfigError> {

@@ -5,9 +5,11 @@
 
 mod archive;
 mod baselines;
+mod fixity;
 mod index;
 mod originals;
 mod replica;
 mod research;
+mod s3;
 mod upgrade;
 mod walls;
