@@ -87,10 +87,13 @@ async fn embed(
     let span = tracing::info_span!("embeddings", otel.name = "POST /v1/embeddings", otel.kind = "server");
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let span = telemetry::span_with_parent(span, parent);
-    answer(embedder, request).instrument(span).await
+    answer(&embedders, request).instrument(span).await
 }
 
-async fn answer(embedder: Arc<dyn Embedder>, request: EmbeddingsRequest) -> Result<Json<EmbeddingsResponse>, Refusal> {
+async fn answer(
+    embedders: &[Arc<dyn Embedder>],
+    request: EmbeddingsRequest,
+) -> Result<Json<EmbeddingsResponse>, Refusal> {
     let refuse = |status: StatusCode, kind: &str, message: String| {
         (status, Json(serde_json::json!({ "error": { "type": kind, "message": message } })))
     };

@@ -80,7 +80,7 @@ pub fn settings_for(address: &str) -> String {
     let mut text =
         format!("store:\n  kind: s3\n  bucket: {}\n", name.trim_start_matches("s3://").trim_end_matches('/'));
     for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-        text.push_str(&format!("  {key}: {value}\n"));
+        text.extend(["  ", key, ": ", value, "\n"]);
     }
     text
 }

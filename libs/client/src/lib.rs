@@ -23,7 +23,11 @@ pub use events::RunEvents;
 
 use carrel_domain::{BaselineId, CollectionId, DocumentId, ErasureId, HoldId, JobId, RunId, VersionId};
 use carrel_wire::{
-    AuditEntryBody, BaselineBody, ChangeBody, CollectionBody, CustodyEventBody, DiffBody, DocumentBody, DuplicateBody, ErasureBody, HoldBody, JobBody, JobPageBody, LookupBody, MemberBody, NewBaselineBody, NewCollectionBody, NewHoldBody, OccurrencesBody, Page, PolicyBody, PolicyViewBody, ProblemBody, QuestionBody, ReasonBody, RejectionBody, ReleaseBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody, ScannedBody, ScreeningJobBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
+    AuditEntryBody, BaselineBody, ChangeBody, CollectionBody, CustodyEventBody, DiffBody, DocumentBody, DuplicateBody,
+    ErasureBody, HoldBody, JobBody, JobPageBody, LookupBody, MemberBody, NewBaselineBody, NewCollectionBody,
+    NewHoldBody, OccurrencesBody, Page, PolicyBody, PolicyViewBody, ProblemBody, QuestionBody, ReasonBody,
+    RejectionBody, ReleaseBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunPageBody, ScanBody, ScannedBody,
+    ScreeningJobBody, SearchAnswerBody, SearchBody, TextBody, TokenBody, UploadBody, VersionBody, VersionPageBody,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};

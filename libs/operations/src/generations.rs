@@ -77,7 +77,7 @@ impl Operations {
                 match self.target(row.generation) {
                     Ok(target) => targets.push(target),
                     Err(error) => {
-                        tracing::warn!(%error, "a generation is being filled with a model that is not configured here")
+                        tracing::warn!(%error, "a generation is being filled with a model that is not configured here");
                     }
                 }
             }

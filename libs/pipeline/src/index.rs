@@ -187,7 +187,7 @@ impl Pipeline {
             let Some((generation, first, end)) = lack else { return Ok(transaction) };
             transaction.commit().await?;
             let target = self.0.operations.target(generation).map_err(from_operation)?;
-            let Some(subject) = load(cx, version, first, end).await? else { return Ok(cx.begin().await?) };
+            let Some(subject) = load(cx, version, first, end).await? else { return cx.begin().await };
             let inputs: Vec<String> = subject.passages.iter().map(|passage| subject.context(passage)).collect();
             let vectors = self.embed(cx, &*target.embedder, &inputs).await?;
             let mut adding = cx.begin().await?;

@@ -200,7 +200,7 @@ fn previous(settings: &Settings) -> String {
         Some(bucket) if store.kind == carrel_runtime::config::StoreKind::S3 => {
             let mut address = format!("s3://{bucket}?region={}", store.region);
             if let Some(endpoint) = &store.endpoint {
-                address.push_str(&format!("&endpoint={endpoint}"));
+                address.extend(["&endpoint=", endpoint.as_ref()]);
             }
             if store.allow_http {
                 address.push_str("&allow_http=true");

@@ -121,7 +121,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
     let connect = || -> Result<Client> { Ok(Client::new(credentials::load(arguments.url.as_deref())?)?) };
     match arguments.command {
-        Command::Up => up::run(Settings::load(&sources)?, json).await?,
+        Command::Up => Box::pin(up::run(Settings::load(&sources)?, json)).await?,
         Command::Add(add) => return add.run(&connect()?, json).await,
         Command::Search(search) => search.run(&connect()?, json).await?,
         Command::Ask(ask) => return ask.run(&connect()?, json).await,

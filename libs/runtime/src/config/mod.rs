@@ -24,7 +24,8 @@ mod validate;
 
 pub use error::ConfigError;
 pub use sections::{
-    Ai, Auth, Breaches, Database, Embedded, Embedder, Extract, Fixity, Inference, Jobs, LogFormat, Ocr, Redis, Screening, Search, Server, Store, StoreKind, Telemetry,
+    Ai, Auth, Breaches, Database, Embedded, Embedder, Extract, Fixity, Inference, Jobs, LogFormat, Ocr, Redis,
+    Screening, Search, Server, Store, StoreKind, Telemetry,
 };
 pub use sources::Sources;
 

@@ -3,7 +3,8 @@
 use super::Settings;
 use super::error::ConfigError;
 use super::sections::{
-    Ai, Auth, Database, Embedder, Extract, Fixity, Jobs, Ocr, Redis, Screening, Search, Server, Store, StoreKind, Telemetry,
+    Ai, Auth, Database, Embedder, Extract, Fixity, Jobs, Ocr, Redis, Screening, Search, Server, Store, StoreKind,
+    Telemetry,
 };
 use secrecy::ExposeSecret;
 use std::ops::RangeInclusive;
