@@ -192,6 +192,21 @@ pub const METRICS: &[Metric] = &[
         &["direction"],
         "Bytes read from and written to the object store.",
     ),
+    // Screening.
+    seconds("carrel_screening_duration_seconds", &[], "Time of screening one version."),
+    counter("carrel_screening_versions_total", Unit::Count, &["verdict"], "Versions screened, by verdict."),
+    counter(
+        "carrel_screening_findings_total",
+        Unit::Count,
+        &["category", "action"],
+        "Personal data and credentials found, by category and what the policy did.",
+    ),
+    counter(
+        "carrel_screening_reviews_total",
+        Unit::Count,
+        &["decision"],
+        "Held versions that somebody decided about: released or rejected.",
+    ),
     // Fixity, orphans, index generations.
     counter("carrel_fixity_checked_total", Unit::Count, &[], "Originals that were read again and digested."),
     counter("carrel_fixity_bytes_total", Unit::Bytes, &[], "Bytes of originals that were read again."),
