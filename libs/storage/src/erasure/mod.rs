@@ -59,6 +59,9 @@ const PLACES: &[Place] = &[
     place("tombstone", Key::Passages, "passage_no = any($1)"),
     place("research_evidence", Key::Versions, "version_id = any($1)"),
     place("research_citation", Key::Versions, "version_id = any($1)"),
+    place("screening_finding", Key::Versions, "version_id = any($1)"),
+    place("screening", Key::Versions, "version_id = any($1)"),
+    place("similarity", Key::Versions, "version_id = any($1)"),
     place("custody_event", Key::Documents, "document_id = any($1)"),
     place(
         "idempotency",
