@@ -128,7 +128,7 @@ async fn what_is_held_waits_for_a_reviewer() {
     let frozen: Value = client.post("/api/v1/baselines", &json!({ "name": "frozen" })).await.json().await.unwrap();
     assert_eq!(frozen["documents"], 0, "a baseline does not hold it either");
     let job: Value = client.read(&format!("/api/v1/jobs/{}", uploaded.job_id.unwrap())).await;
-    assert_eq!(job["job"]["state"], "completed", "{job}");
+    assert_eq!(job["state"], "completed", "{job}");
     // Who may not release may not, and a reason is needed.
     let release = format!("/api/v1/versions/{id}/release");
     let others = app.client("documents:read documents:write screening:policy".parse().unwrap()).await;
@@ -285,7 +285,8 @@ async fn reports_name_kinds_and_never_values() {
             let answer = client.get(&format!("{path}{form}")).await;
             assert_eq!(answer.status(), 200, "{path}{form}");
             let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-            let text = answer.text().await.unwrap();
+            // Markdown escapes what could be markup.
+            let text = answer.text().await.unwrap().replace('\\', "");
             assert!(text.contains("payment_card"), "{path}{form}: {text}");
             for value in ["4111", "hunter2", "letmein", "ann.lee", IBAN] {
                 assert!(!text.contains(value), "{value} in {path}{form}: {text}");
