@@ -92,7 +92,10 @@ fn variables(base: &Tree, variables: &[(String, String)]) -> Result<Tree, Config
         let origin = format!("the variable {name}");
         let value = match known(base, &path).map(|value| &value.kind) {
             Some(ValueKind::Array(_)) => list(text, &origin),
-            _ if path.last().is_some_and(|key| key == "languages") => list(text, &origin),
+            // Null in the defaults, where it means all.
+            _ if matches!(&path[..], [section, .., key] if section == "inference" && key == "languages") => {
+                list(text, &origin)
+            }
             _ => Value::new(Some(&origin), text.clone()),
         };
         insert(&mut tree, &path, value).map_err(|key| ConfigError::UnknownKey {
