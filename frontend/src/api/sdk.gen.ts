@@ -2,7 +2,7 @@
 
 import { type Client, formDataBodySerializer, type Options as Options2, type TDataShape, urlSearchParamsBodySerializer } from './client';
 import { client } from './client.gen';
-import type { AddDocumentData, AddDocumentErrors, AddDocumentResponses, AskData, AskErrors, AskResponses, CancelJobData, CancelJobErrors, CancelJobResponses, CompareBaselinesData, CompareBaselinesErrors, CompareBaselinesResponses, CompareRunsData, CompareRunsErrors, CompareRunsResponses, CreateBaselineData, CreateBaselineErrors, CreateBaselineResponses, CreateCollectionData, CreateCollectionErrors, CreateCollectionResponses, DeleteCollectionData, DeleteCollectionErrors, DeleteCollectionResponses, DeleteDocumentData, DeleteDocumentErrors, DeleteDocumentResponses, DiffVersionsData, DiffVersionsErrors, DiffVersionsResponses, EraseDocumentData, EraseDocumentErrors, EraseDocumentResponses, GetAuthorizationServerData, GetAuthorizationServerErrors, GetAuthorizationServerResponses, GetBaselineData, GetBaselineErrors, GetBaselineResponses, GetBundleData, GetBundleErrors, GetBundleResponses, GetCollectionData, GetCollectionErrors, GetCollectionResponses, GetDocumentData, GetDocumentErrors, GetDocumentResponses, GetErasureData, GetErasureErrors, GetErasureResponses, GetJobData, GetJobErrors, GetJobResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetLabelData, GetLabelErrors, GetLabelResponses, GetLivenessData, GetLivenessErrors, GetLivenessResponses, GetOriginalData, GetOriginalErrors, GetOriginalResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetReceiptData, GetReceiptErrors, GetReceiptResponses, GetReportJsonData, GetReportJsonErrors, GetReportJsonResponses, GetReportMarkdownData, GetReportMarkdownErrors, GetReportMarkdownResponses, GetRunData, GetRunErrors, GetRunResponses, GetTextData, GetTextErrors, GetTextResponses, GetVersionData, GetVersionErrors, GetVersionResponses, IssueTokenData, IssueTokenErrors, IssueTokenResponses, ListAuditData, ListAuditErrors, ListAuditResponses, ListBaselineDocumentsData, ListBaselineDocumentsErrors, ListBaselineDocumentsResponses, ListBaselinesData, ListBaselinesErrors, ListBaselinesResponses, ListCollectionsData, ListCollectionsErrors, ListCollectionsResponses, ListCustodyData, ListCustodyErrors, ListCustodyResponses, ListDocumentsData, ListDocumentsErrors, ListDocumentsResponses, ListHoldsData, ListHoldsErrors, ListHoldsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListRunsData, ListRunsErrors, ListRunsResponses, ListVersionsData, ListVersionsErrors, ListVersionsResponses, PlaceHoldData, PlaceHoldErrors, PlaceHoldResponses, ReleaseHoldData, ReleaseHoldErrors, ReleaseHoldResponses, ReproduceRunData, ReproduceRunErrors, ReproduceRunResponses, RestoreVersionData, RestoreVersionErrors, RestoreVersionResponses, RetryDeadJobsData, RetryDeadJobsErrors, RetryDeadJobsResponses, RetryJobData, RetryJobErrors, RetryJobResponses, ScanLabelData, ScanLabelErrors, ScanLabelResponses, SearchData, SearchErrors, SearchResponses, VerifyRunData, VerifyRunErrors, VerifyRunResponses, WatchRunData, WatchRunErrors, WatchRunResponse, WatchRunResponses } from './types.gen';
+import type { AddDocumentData, AddDocumentErrors, AddDocumentResponses, AskData, AskErrors, AskResponses, CancelJobData, CancelJobErrors, CancelJobResponses, CompareBaselinesData, CompareBaselinesErrors, CompareBaselinesResponses, CompareRunsData, CompareRunsErrors, CompareRunsResponses, CreateBaselineData, CreateBaselineErrors, CreateBaselineResponses, CreateCollectionData, CreateCollectionErrors, CreateCollectionResponses, DeleteCollectionData, DeleteCollectionErrors, DeleteCollectionResponses, DeleteDocumentData, DeleteDocumentErrors, DeleteDocumentResponses, DiffVersionsData, DiffVersionsErrors, DiffVersionsResponses, EraseDocumentData, EraseDocumentErrors, EraseDocumentResponses, GetAuthorizationServerData, GetAuthorizationServerErrors, GetAuthorizationServerResponses, GetBaselineData, GetBaselineErrors, GetBaselineResponses, GetBundleData, GetBundleErrors, GetBundleResponses, GetCollectionData, GetCollectionErrors, GetCollectionResponses, GetCollectionScreeningCsvData, GetCollectionScreeningCsvErrors, GetCollectionScreeningCsvResponses, GetCollectionScreeningData, GetCollectionScreeningErrors, GetCollectionScreeningMarkdownData, GetCollectionScreeningMarkdownErrors, GetCollectionScreeningMarkdownResponses, GetCollectionScreeningPolicyData, GetCollectionScreeningPolicyErrors, GetCollectionScreeningPolicyResponses, GetCollectionScreeningResponses, GetDocumentData, GetDocumentErrors, GetDocumentResponses, GetDocumentScreeningCsvData, GetDocumentScreeningCsvErrors, GetDocumentScreeningCsvResponses, GetDocumentScreeningData, GetDocumentScreeningErrors, GetDocumentScreeningMarkdownData, GetDocumentScreeningMarkdownErrors, GetDocumentScreeningMarkdownResponses, GetDocumentScreeningResponses, GetErasureData, GetErasureErrors, GetErasureResponses, GetFixityData, GetFixityErrors, GetFixityResponses, GetJobData, GetJobErrors, GetJobResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetLabelData, GetLabelErrors, GetLabelResponses, GetLivenessData, GetLivenessErrors, GetLivenessResponses, GetOriginalData, GetOriginalErrors, GetOriginalResponses, GetReadinessData, GetReadinessErrors, GetReadinessResponses, GetReceiptData, GetReceiptErrors, GetReceiptResponses, GetReportJsonData, GetReportJsonErrors, GetReportJsonResponses, GetReportMarkdownData, GetReportMarkdownErrors, GetReportMarkdownResponses, GetRunData, GetRunErrors, GetRunResponses, GetScreeningPolicyData, GetScreeningPolicyErrors, GetScreeningPolicyResponses, GetTextData, GetTextErrors, GetTextResponses, GetVersionData, GetVersionErrors, GetVersionResponses, IssueTokenData, IssueTokenErrors, IssueTokenResponses, ListAuditData, ListAuditErrors, ListAuditResponses, ListBaselineDocumentsData, ListBaselineDocumentsErrors, ListBaselineDocumentsResponses, ListBaselinesData, ListBaselinesErrors, ListBaselinesResponses, ListCollectionsData, ListCollectionsErrors, ListCollectionsResponses, ListCustodyData, ListCustodyErrors, ListCustodyResponses, ListDocumentsData, ListDocumentsErrors, ListDocumentsResponses, ListDuplicatesData, ListDuplicatesErrors, ListDuplicatesResponses, ListGenerationsData, ListGenerationsErrors, ListGenerationsResponses, ListHoldsData, ListHoldsErrors, ListHoldsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListRunsData, ListRunsErrors, ListRunsResponses, ListVersionsData, ListVersionsErrors, ListVersionsResponses, LookUpValueData, LookUpValueErrors, LookUpValueResponses, PlaceHoldData, PlaceHoldErrors, PlaceHoldResponses, RejectVersionData, RejectVersionErrors, RejectVersionResponses, ReleaseHoldData, ReleaseHoldErrors, ReleaseHoldResponses, ReleaseVersionData, ReleaseVersionErrors, ReleaseVersionResponses, ReproduceRunData, ReproduceRunErrors, ReproduceRunResponses, RescreenCollectionData, RescreenCollectionErrors, RescreenCollectionResponses, RestoreVersionData, RestoreVersionErrors, RestoreVersionResponses, RetryDeadJobsData, RetryDeadJobsErrors, RetryDeadJobsResponses, RetryJobData, RetryJobErrors, RetryJobResponses, ScanLabelData, ScanLabelErrors, ScanLabelResponses, SearchData, SearchErrors, SearchResponses, SetCollectionScreeningPolicyData, SetCollectionScreeningPolicyErrors, SetCollectionScreeningPolicyResponses, SetScreeningPolicyData, SetScreeningPolicyErrors, SetScreeningPolicyResponses, VerifyRunData, VerifyRunErrors, VerifyRunResponses, WatchRunData, WatchRunErrors, WatchRunResponse, WatchRunResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -182,6 +182,79 @@ export const addDocument = <ThrowOnError extends boolean = false>(options: Optio
 });
 
 /**
+ * Screen a collection again.
+ *
+ * A job screens every version of the collection by the policy in force. Where that hides or shows something else than
+ * before, the version's text is replaced and indexed again, and reports that quote it show what may be seen now; where it
+ * holds a version, that one stops answering until a reviewer has decided.
+ */
+export const rescreenCollection = <ThrowOnError extends boolean = false>(options: Options<RescreenCollectionData, ThrowOnError>) => (options.client ?? client).post<RescreenCollectionResponses, RescreenCollectionErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/collections/{id}/rescreen',
+    ...options
+});
+
+/**
+ * See what screening found in a collection.
+ *
+ * Sums over the newest versions of all documents, and a page of documents.
+ */
+export const getCollectionScreening = <ThrowOnError extends boolean = false>(options: Options<GetCollectionScreeningData, ThrowOnError>) => (options.client ?? client).get<GetCollectionScreeningResponses, GetCollectionScreeningErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/collections/{id}/screening',
+    ...options
+});
+
+/**
+ * Get what screening found in a collection, as CSV.
+ *
+ * One line for each document and kind.
+ */
+export const getCollectionScreeningCsv = <ThrowOnError extends boolean = false>(options: Options<GetCollectionScreeningCsvData, ThrowOnError>) => (options.client ?? client).get<GetCollectionScreeningCsvResponses, GetCollectionScreeningCsvErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/collections/{id}/screening.csv',
+    ...options
+});
+
+/**
+ * Get what screening found in a collection, in Markdown.
+ *
+ * Sums, then every document in which something was found.
+ */
+export const getCollectionScreeningMarkdown = <ThrowOnError extends boolean = false>(options: Options<GetCollectionScreeningMarkdownData, ThrowOnError>) => (options.client ?? client).get<GetCollectionScreeningMarkdownResponses, GetCollectionScreeningMarkdownErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/collections/{id}/screening.md',
+    ...options
+});
+
+/**
+ * See a collection's screening policy.
+ *
+ * Its own rules, and what is in force with the workspace's below them.
+ */
+export const getCollectionScreeningPolicy = <ThrowOnError extends boolean = false>(options: Options<GetCollectionScreeningPolicyData, ThrowOnError>) => (options.client ?? client).get<GetCollectionScreeningPolicyResponses, GetCollectionScreeningPolicyErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/collections/{id}/screening/policy',
+    ...options
+});
+
+/**
+ * Set a collection's screening policy.
+ *
+ * Its rules win over the workspace's; an empty policy follows the workspace. With `If-Match`, only if the policy is still
+ * the one that was read.
+ */
+export const setCollectionScreeningPolicy = <ThrowOnError extends boolean = false>(options: Options<SetCollectionScreeningPolicyData, ThrowOnError>) => (options.client ?? client).put<SetCollectionScreeningPolicyResponses, SetCollectionScreeningPolicyErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/collections/{id}/screening/policy',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
  * Record what a scanned label says.
  *
  * Whoever handles the paper scans its label and says what happens to it, where, and what else is to be said.
@@ -211,7 +284,8 @@ export const deleteDocument = <ThrowOnError extends boolean = false>(options: Op
 /**
  * See a document with its newest version.
  *
- * `latest` is the newest version, whatever its state; `current_version_id` the one that search answers from.
+ * `latest` is the newest version, whatever its state; `current_version_id` the one that search answers from; `duplicates`
+ * names documents with the same bytes or nearly the same words.
  */
 export const getDocument = <ThrowOnError extends boolean = false>(options: Options<GetDocumentData, ThrowOnError>) => (options.client ?? client).get<GetDocumentResponses, GetDocumentErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -227,6 +301,18 @@ export const getDocument = <ThrowOnError extends boolean = false>(options: Optio
 export const listCustody = <ThrowOnError extends boolean = false>(options: Options<ListCustodyData, ThrowOnError>) => (options.client ?? client).get<ListCustodyResponses, ListCustodyErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/documents/{id}/custody',
+    ...options
+});
+
+/**
+ * List the documents that are like a document.
+ *
+ * The same bytes, nearly the same words, or nearly the same meaning, in every collection of the workspace; at most 200.
+ * Nothing is ever left out of a search because of it.
+ */
+export const listDuplicates = <ThrowOnError extends boolean = false>(options: Options<ListDuplicatesData, ThrowOnError>) => (options.client ?? client).get<ListDuplicatesResponses, ListDuplicatesErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/documents/{id}/duplicates',
     ...options
 });
 
@@ -255,6 +341,40 @@ export const eraseDocument = <ThrowOnError extends boolean = false>(options: Opt
 export const getLabel = <ThrowOnError extends boolean = false>(options: Options<GetLabelData, ThrowOnError>) => (options.client ?? client).get<GetLabelResponses, GetLabelErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/documents/{id}/label.svg',
+    ...options
+});
+
+/**
+ * See what screening found in a document.
+ *
+ * About the newest version: the verdict, counts by kind, a page of findings, the review, and for a data set its profile.
+ * No value is shown.
+ */
+export const getDocumentScreening = <ThrowOnError extends boolean = false>(options: Options<GetDocumentScreeningData, ThrowOnError>) => (options.client ?? client).get<GetDocumentScreeningResponses, GetDocumentScreeningErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/documents/{id}/screening',
+    ...options
+});
+
+/**
+ * Get what screening found in a document, as CSV.
+ *
+ * One line for each finding of the newest version.
+ */
+export const getDocumentScreeningCsv = <ThrowOnError extends boolean = false>(options: Options<GetDocumentScreeningCsvData, ThrowOnError>) => (options.client ?? client).get<GetDocumentScreeningCsvResponses, GetDocumentScreeningCsvErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/documents/{id}/screening.csv',
+    ...options
+});
+
+/**
+ * Get what screening found in a document, in Markdown.
+ *
+ * About the newest version, for people.
+ */
+export const getDocumentScreeningMarkdown = <ThrowOnError extends boolean = false>(options: Options<GetDocumentScreeningMarkdownData, ThrowOnError>) => (options.client ?? client).get<GetDocumentScreeningMarkdownResponses, GetDocumentScreeningMarkdownErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/documents/{id}/screening.md',
     ...options
 });
 
@@ -289,6 +409,18 @@ export const getErasure = <ThrowOnError extends boolean = false>(options: Option
 export const getReceipt = <ThrowOnError extends boolean = false>(options: Options<GetReceiptData, ThrowOnError>) => (options.client ?? client).get<GetReceiptResponses, GetReceiptErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/erasures/{id}/receipt',
+    ...options
+});
+
+/**
+ * See whether the originals are sound.
+ *
+ * A job reads every original again, each once in a period, and compares its digests. The list holds those that are damaged
+ * or missing, the longest so first; adding the same file again heals one.
+ */
+export const getFixity = <ThrowOnError extends boolean = false>(options?: Options<GetFixityData, ThrowOnError>) => (options?.client ?? client).get<GetFixityResponses, GetFixityErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/fixity',
     ...options
 });
 
@@ -331,6 +463,18 @@ export const releaseHold = <ThrowOnError extends boolean = false>(options: Optio
         'Content-Type': 'application/json',
         ...options.headers
     }
+});
+
+/**
+ * List the index generations.
+ *
+ * One is live and answers. While the embedding model is changed, a second one is filled beside it; `vectors` of `wanted`
+ * says how far that is.
+ */
+export const listGenerations = <ThrowOnError extends boolean = false>(options?: Options<ListGenerationsData, ThrowOnError>) => (options?.client ?? client).get<ListGenerationsResponses, ListGenerationsErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/index/generations',
+    ...options
 });
 
 /**
@@ -508,6 +652,49 @@ export const verifyRun = <ThrowOnError extends boolean = false>(options: Options
 });
 
 /**
+ * Find where a value occurs.
+ *
+ * The value is compared with the digests of what screening found, however it is written; it is neither stored nor logged.
+ * Every look-up is audited.
+ */
+export const lookUpValue = <ThrowOnError extends boolean = false>(options: Options<LookUpValueData, ThrowOnError>) => (options.client ?? client).post<LookUpValueResponses, LookUpValueErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/screening/lookup',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * See the workspace's screening policy.
+ *
+ * What happens to personal data and credentials in documents that are added. `ETag` is the policy's revision.
+ */
+export const getScreeningPolicy = <ThrowOnError extends boolean = false>(options?: Options<GetScreeningPolicyData, ThrowOnError>) => (options?.client ?? client).get<GetScreeningPolicyResponses, GetScreeningPolicyErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/screening/policy',
+    ...options
+});
+
+/**
+ * Set the workspace's screening policy.
+ *
+ * It holds for what is screened from now on; `rescreen` applies it to a collection's earlier documents. With `If-Match`,
+ * only if the policy is still the one that was read.
+ */
+export const setScreeningPolicy = <ThrowOnError extends boolean = false>(options: Options<SetScreeningPolicyData, ThrowOnError>) => (options.client ?? client).put<SetScreeningPolicyResponses, SetScreeningPolicyErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/screening/policy',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
  * Search.
  *
  * Hits are passages of the current versions. `hybrid` ranks by words (BM25) and by meaning (vectors) together.
@@ -525,7 +712,8 @@ export const search = <ThrowOnError extends boolean = false>(options: Options<Se
 /**
  * See a version with its document.
  *
- * `state` tells how far it is: `received`, `extracted`, `searchable`, or `failed` with the reason in `failure`.
+ * `state` tells how far it is: `received`, `extracted`, `searchable`, or `failed` with the reason in `failure`; `quarantined`
+ * while screening holds it, `rejected` when a reviewer keeps it out.
  */
 export const getVersion = <ThrowOnError extends boolean = false>(options: Options<GetVersionData, ThrowOnError>) => (options.client ?? client).get<GetVersionResponses, GetVersionErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -549,12 +737,44 @@ export const diffVersions = <ThrowOnError extends boolean = false>(options: Opti
  * Get the original bytes, or a part of them (RFC 9110 section 14).
  *
  * The bytes exactly as they were sent. `ETag` is their SHA-256; `If-None-Match`, `If-Range` and one `Range` are honoured.
- * Every access is audited.
+ * Every access is audited. Where screening hides something, holds the version or has not looked yet, the scope
+ * `screening:review` is needed as well.
  */
 export const getOriginal = <ThrowOnError extends boolean = false>(options: Options<GetOriginalData, ThrowOnError>) => (options.client ?? client).get<GetOriginalResponses, GetOriginalErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
     url: '/api/v1/versions/{id}/original',
     ...options
+});
+
+/**
+ * Reject a version that screening holds.
+ *
+ * It stays in the store, and nothing of it is ever indexed or shown.
+ */
+export const rejectVersion = <ThrowOnError extends boolean = false>(options: Options<RejectVersionData, ThrowOnError>) => (options.client ?? client).post<RejectVersionResponses, RejectVersionErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/versions/{id}/reject',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Release a version that screening holds.
+ *
+ * It is read and indexed by a job. `as` says what becomes of that for which it was held: `masked` (the default) keeps it
+ * hidden, `plain` shows it.
+ */
+export const releaseVersion = <ThrowOnError extends boolean = false>(options: Options<ReleaseVersionData, ThrowOnError>) => (options.client ?? client).post<ReleaseVersionResponses, ReleaseVersionErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/api/v1/versions/{id}/release',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
 });
 
 /**

@@ -5,6 +5,11 @@ export type ClientOptions = {
 };
 
 /**
+ * What happens to a value that was found.
+ */
+export type ActionBody = 'allow' | 'mask' | 'hold';
+
+/**
  * Who did something.
  */
 export type ActorBody = {
@@ -262,6 +267,42 @@ export type CollectionBody = {
 };
 
 /**
+ * What screening has to say about a collection: sums over all, and a page of its documents.
+ */
+export type CollectionScreeningBody = {
+    /**
+     * The collection.
+     */
+    collection_id: string;
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * Documents in it.
+     */
+    documents: number;
+    /**
+     * Documents by verdict; those that were not screened are missing.
+     */
+    verdicts: {
+        [key: string]: number;
+    };
+    /**
+     * Sums by kind.
+     */
+    kinds: Array<KindCountBody>;
+    /**
+     * A page of documents, oldest first.
+     */
+    items: Array<ScreenedDocumentBody>;
+    /**
+     * Send it as `cursor` for the next page; absent on the last page.
+     */
+    next_cursor?: string | null;
+};
+
+/**
  * A custody event.
  */
 export type CustodyEventBody = {
@@ -299,6 +340,28 @@ export type CustodyEventBody = {
  * What happened to the paper.
  */
 export type CustodyKindBody = 'received' | 'stored' | 'moved' | 'handed_over' | 'returned' | 'inspected' | 'copied' | 'disposed';
+
+/**
+ * An original that is not sound.
+ */
+export type DamageBody = {
+    /**
+     * SHA-256 that it should have, in hexadecimal.
+     */
+    sha256: string;
+    /**
+     * Bytes that it should have.
+     */
+    size: number;
+    /**
+     * What was found.
+     */
+    fixity: FixityBody;
+    /**
+     * Versions that hold it, newest first (at most twenty).
+     */
+    versions: Array<string>;
+};
 
 /**
  * What differs between two versions, word by word.
@@ -394,6 +457,115 @@ export type DocumentBody = {
      * The newest version.
      */
     latest: VersionBody;
+    /**
+     * Documents with the same bytes or nearly the same words (at most ten); only where a document is shown by itself.
+     */
+    duplicates?: Array<DuplicateBody>;
+};
+
+/**
+ * What screening has to say about a document's newest version.
+ */
+export type DocumentScreeningBody = {
+    /**
+     * The document.
+     */
+    document_id: string;
+    /**
+     * Its newest version.
+     */
+    version_id: string;
+    /**
+     * Name of the file.
+     */
+    name: string;
+    /**
+     * State of the version; `quarantined` waits for a reviewer.
+     */
+    state: string;
+    /**
+     * `clean`, `allowed`, `masked` or `held`.
+     */
+    verdict: string;
+    /**
+     * When.
+     */
+    screened_at: string;
+    /**
+     * The rules that were applied.
+     */
+    policy: PolicyBody;
+    /**
+     * By kind, gravest and most frequent first.
+     */
+    kinds: Array<KindCountBody>;
+    /**
+     * Findings in all; of very many, the first 20,000 are listed.
+     */
+    total: number;
+    /**
+     * A page of findings.
+     */
+    findings: Array<FindingBody>;
+    /**
+     * Send it as `first` for the next page of findings; absent on the last page.
+     */
+    next_first?: number | null;
+    review?: ReviewBody | null;
+    /**
+     * Profile of a data set: columns, duplicate rows, passwords, risk.
+     */
+    dataset?: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Why a data set has no profile.
+     */
+    dataset_problem?: string | null;
+    /**
+     * What the collection of breaches was asked and said, and why it said nothing.
+     */
+    breaches?: {
+        [key: string]: unknown;
+    } | null;
+};
+
+/**
+ * A document that is like another.
+ */
+export type DuplicateBody = {
+    /**
+     * `exact` (the same bytes), `near` (nearly the same words) or `meaning` (other words that say nearly the same).
+     */
+    kind: string;
+    /**
+     * The other document.
+     */
+    document_id: string;
+    /**
+     * Its collection.
+     */
+    collection_id: string;
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * The sender's own id of it.
+     */
+    external_id: string;
+    /**
+     * The version that is alike.
+     */
+    version_id: string;
+    /**
+     * Share of the five-word sequences of both that both have, 0 to 1, estimated from 128 values (give or take 0.04).
+     */
+    similarity?: number | null;
+    /**
+     * Cosine of what both mean on the whole; absent where it was not compared.
+     */
+    closeness?: number | null;
 };
 
 /**
@@ -508,6 +680,150 @@ export type FilterBody = {
      * The versions that were current at this time answer instead of those that are now.
      */
     as_of?: string | null;
+};
+
+/**
+ * One finding. It never holds the value.
+ */
+export type FindingBody = {
+    /**
+     * From 0, by position.
+     */
+    ordinal: number;
+    /**
+     * `text` or `title`.
+     */
+    place: string;
+    /**
+     * What it is.
+     */
+    kind: string;
+    /**
+     * What policies speak about.
+     */
+    category: string;
+    /**
+     * How grave it is.
+     */
+    severity: string;
+    /**
+     * What happened to it.
+     */
+    action: string;
+    /**
+     * Percent.
+     */
+    confidence: number;
+    /**
+     * True when a checksum, a numbering plan or a mark agreed.
+     */
+    validated: boolean;
+    /**
+     * Where, in code points of the text or title.
+     */
+    span: SpanBody;
+    /**
+     * The value for human eyes, with at most a few characters left.
+     */
+    mask: string;
+    /**
+     * Keyed digest: equal for equal values of this workspace.
+     */
+    digest?: string | null;
+};
+
+/**
+ * What the last fixity check of an original found.
+ */
+export type FixityBody = {
+    /**
+     * `sound`, `damaged` (there, and not what came) or `missing`.
+     */
+    verdict: string;
+    /**
+     * What was found instead.
+     */
+    problem?: string | null;
+    /**
+     * When it was last read.
+     */
+    checked_at: string;
+    /**
+     * Since when it is not sound.
+     */
+    damaged_since?: string | null;
+};
+
+/**
+ * How the originals are.
+ */
+export type FixityReportBody = {
+    /**
+     * Originals that a version refers to.
+     */
+    originals: number;
+    /**
+     * Those that were read again at least once.
+     */
+    checked: number;
+    /**
+     * Those that are there and differ from what came.
+     */
+    damaged: number;
+    /**
+     * Those that are not there.
+     */
+    missing: number;
+    /**
+     * The check that is longest ago.
+     */
+    oldest_check?: string | null;
+    /**
+     * Those that are not sound, the longest so first.
+     */
+    items: Array<DamageBody>;
+    /**
+     * Send it as `cursor` for the next page; absent on the last page.
+     */
+    next_cursor?: string | null;
+};
+
+/**
+ * An index generation: the vectors of one embedding model.
+ */
+export type GenerationBody = {
+    /**
+     * Its number.
+     */
+    number: number;
+    /**
+     * Name of its embedding space.
+     */
+    space: string;
+    /**
+     * Components of a vector.
+     */
+    dimension: number;
+    /**
+     * `filling`, `live` (it answers) or `retired`.
+     */
+    state: string;
+    /**
+     * When it was opened.
+     */
+    created_at: string;
+    /**
+     * When it last began to answer.
+     */
+    live_since?: string | null;
+    /**
+     * Its vectors in your workspace.
+     */
+    vectors: number;
+    /**
+     * Vectors of the live generation in your workspace: so many it needs.
+     */
+    wanted: number;
 };
 
 /**
@@ -704,6 +1020,50 @@ export type JobPageBody = JobBody & {
 };
 
 /**
+ * How often a kind was found.
+ */
+export type KindCountBody = {
+    /**
+     * What it is.
+     */
+    kind: string;
+    /**
+     * What policies speak about.
+     */
+    category: string;
+    /**
+     * `low`, `medium`, `high` or `critical`.
+     */
+    severity: string;
+    /**
+     * The gravest action among these.
+     */
+    action: string;
+    /**
+     * How many.
+     */
+    count: number;
+    /**
+     * Of these, with an agreeing checksum, plan or mark.
+     */
+    validated: number;
+    /**
+     * Different values; in a collection's report counted once in each document.
+     */
+    values: number;
+};
+
+/**
+ * A value to look for.
+ */
+export type LookupBody = {
+    /**
+     * The value; 1 to 4,000 characters. It is compared by digest, and neither stored nor logged.
+     */
+    value: string;
+};
+
+/**
  * A document of a baseline, in the version that was frozen.
  */
 export type MemberBody = {
@@ -807,6 +1167,46 @@ export type NewHoldBody = {
      * Why; 1 to 2,000 characters.
      */
     reason: string;
+};
+
+/**
+ * Where a value occurs.
+ */
+export type OccurrenceBody = {
+    /**
+     * The document.
+     */
+    document_id: string;
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * The version.
+     */
+    version_id: string;
+    /**
+     * Its number.
+     */
+    version_number: number;
+    /**
+     * What it was taken for.
+     */
+    kind: string;
+    /**
+     * How often.
+     */
+    count: number;
+};
+
+/**
+ * Where a value occurs, at most 200 places.
+ */
+export type OccurrencesBody = {
+    /**
+     * The places.
+     */
+    occurrences: Array<OccurrenceBody>;
 };
 
 /**
@@ -1073,6 +1473,10 @@ export type PageDocumentBody = {
          * The newest version.
          */
         latest: VersionBody;
+        /**
+         * Documents with the same bytes or nearly the same words (at most ten); only where a document is shown by itself.
+         */
+        duplicates?: Array<DuplicateBody>;
     }>;
     /**
      * Send it as `cursor` for the next page; absent on the last page.
@@ -1358,6 +1762,51 @@ export type PassageBody = {
 };
 
 /**
+ * Rules of a workspace or of a collection.
+ */
+export type PolicyBody = {
+    /**
+     * By category: `contact`, `financial`, `national_id`, `network`, `wallet`, `credential`, `password_hash`. A category
+     * that is missing is allowed in a workspace's policy, and follows the workspace in a collection's.
+     */
+    categories?: {
+        [key: string]: ActionBody;
+    };
+    /**
+     * Exceptions for single kinds, such as `email` or `national_id.es.nif`.
+     */
+    kinds?: {
+        [key: string]: ActionBody;
+    };
+    /**
+     * Findings below this confidence (percent, 60 where nothing is said) are reported and allowed.
+     */
+    min_confidence?: number | null;
+};
+
+/**
+ * A policy with what comes of it.
+ */
+export type PolicyViewBody = {
+    /**
+     * The rules set here.
+     */
+    policy: PolicyBody;
+    /**
+     * The rules in force: for a collection, the workspace's with its own on top.
+     */
+    effective: PolicyBody;
+    /**
+     * Grows with every change; 0 until it was set for the first time. `ETag` carries it.
+     */
+    revision: number;
+    /**
+     * When it was set.
+     */
+    updated_at?: string | null;
+};
+
+/**
  * Why a request was refused or failed (RFC 9457, `application/problem+json`).
  */
 export type ProblemBody = {
@@ -1442,6 +1891,35 @@ export type ReasonBody = {
 };
 
 /**
+ * A rejection.
+ */
+export type RejectionBody = {
+    /**
+     * Why; 1 to 2,000 characters. It stands in the audit trail and in the report.
+     */
+    reason: string;
+};
+
+/**
+ * How what was held is let go.
+ */
+export type ReleaseAsBody = 'masked' | 'plain';
+
+/**
+ * A release.
+ */
+export type ReleaseBody = {
+    /**
+     * Why; 1 to 2,000 characters. It stands in the audit trail and in the report.
+     */
+    reason: string;
+    /**
+     * How.
+     */
+    as?: ReleaseAsBody;
+};
+
+/**
  * A dead letter and the job that now stands for it.
  */
 export type RetriedBody = {
@@ -1473,6 +1951,28 @@ export type RetryBody = {
      * Its id.
      */
     job_id: string;
+};
+
+/**
+ * What a reviewer decided.
+ */
+export type ReviewBody = {
+    /**
+     * `released` or `rejected`.
+     */
+    decision: string;
+    /**
+     * `masked` or `plain`, for what was released.
+     */
+    shown?: string | null;
+    /**
+     * The reviewer's words.
+     */
+    reason: string;
+    /**
+     * When.
+     */
+    at: string;
 };
 
 /**
@@ -1650,6 +2150,68 @@ export type ScoresBody = {
      * Cosine similarity; absent when vectors did not take part.
      */
     vector?: number | null;
+};
+
+/**
+ * A document's line in the report of its collection.
+ */
+export type ScreenedDocumentBody = {
+    /**
+     * The document.
+     */
+    document_id: string;
+    /**
+     * Its newest version.
+     */
+    version_id: string;
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * State of the newest version.
+     */
+    state: string;
+    /**
+     * `clean`, `allowed`, `masked` or `held`; absent when it was not screened.
+     */
+    verdict?: string | null;
+    /**
+     * Findings in all.
+     */
+    findings: number;
+    /**
+     * By kind.
+     */
+    kinds: Array<KindCountBody>;
+};
+
+/**
+ * The job that was made.
+ */
+export type ScreeningJobBody = {
+    /**
+     * The job.
+     */
+    job_id: string;
+};
+
+/**
+ * What screening decided about a version, in short; the document's `screening` has the rest.
+ */
+export type ScreeningNoteBody = {
+    /**
+     * `clean`, `allowed`, `masked` or `held`.
+     */
+    verdict: string;
+    /**
+     * What was found, in number.
+     */
+    findings: number;
+    /**
+     * `released` or `rejected`, once a reviewer has decided.
+     */
+    review?: string | null;
 };
 
 /**
@@ -1968,7 +2530,8 @@ export type VersionBody = {
      */
     blake3: string;
     /**
-     * `received`, `extracted`, `searchable` or `failed`.
+     * `received`, `extracted`, `searchable` or `failed`; `quarantined` while screening holds it, `rejected` when a
+     * reviewer keeps it out.
      */
     state: string;
     failure?: FailureBody | null;
@@ -1976,6 +2539,8 @@ export type VersionBody = {
      * What extraction lost or repaired.
      */
     warnings: Array<string>;
+    screening?: ScreeningNoteBody | null;
+    fixity?: FixityBody | null;
     /**
      * When it came.
      */
@@ -2880,6 +3445,383 @@ export type AddDocumentResponses = {
 
 export type AddDocumentResponse = AddDocumentResponses[keyof AddDocumentResponses];
 
+export type RescreenCollectionData = {
+    body?: never;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path: {
+        /**
+         * The collection.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/collections/{id}/rescreen';
+};
+
+export type RescreenCollectionErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type RescreenCollectionError = RescreenCollectionErrors[keyof RescreenCollectionErrors];
+
+export type RescreenCollectionResponses = {
+    /**
+     * The job.
+     */
+    202: ScreeningJobBody;
+};
+
+export type RescreenCollectionResponse = RescreenCollectionResponses[keyof RescreenCollectionResponses];
+
+export type GetCollectionScreeningData = {
+    body?: never;
+    path: {
+        /**
+         * The collection.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Rows of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/collections/{id}/screening';
+};
+
+export type GetCollectionScreeningErrors = {
+    /**
+     * `invalid_parameter`; `foreign_cursor`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetCollectionScreeningError = GetCollectionScreeningErrors[keyof GetCollectionScreeningErrors];
+
+export type GetCollectionScreeningResponses = {
+    /**
+     * The report.
+     */
+    200: CollectionScreeningBody;
+};
+
+export type GetCollectionScreeningResponse = GetCollectionScreeningResponses[keyof GetCollectionScreeningResponses];
+
+export type GetCollectionScreeningCsvData = {
+    body?: never;
+    path: {
+        /**
+         * The collection.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/collections/{id}/screening.csv';
+};
+
+export type GetCollectionScreeningCsvErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetCollectionScreeningCsvError = GetCollectionScreeningCsvErrors[keyof GetCollectionScreeningCsvErrors];
+
+export type GetCollectionScreeningCsvResponses = {
+    /**
+     * The report.
+     */
+    200: string;
+};
+
+export type GetCollectionScreeningCsvResponse = GetCollectionScreeningCsvResponses[keyof GetCollectionScreeningCsvResponses];
+
+export type GetCollectionScreeningMarkdownData = {
+    body?: never;
+    path: {
+        /**
+         * The collection.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/collections/{id}/screening.md';
+};
+
+export type GetCollectionScreeningMarkdownErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetCollectionScreeningMarkdownError = GetCollectionScreeningMarkdownErrors[keyof GetCollectionScreeningMarkdownErrors];
+
+export type GetCollectionScreeningMarkdownResponses = {
+    /**
+     * The report.
+     */
+    200: string;
+};
+
+export type GetCollectionScreeningMarkdownResponse = GetCollectionScreeningMarkdownResponses[keyof GetCollectionScreeningMarkdownResponses];
+
+export type GetCollectionScreeningPolicyData = {
+    body?: never;
+    path: {
+        /**
+         * The collection.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/collections/{id}/screening/policy';
+};
+
+export type GetCollectionScreeningPolicyErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetCollectionScreeningPolicyError = GetCollectionScreeningPolicyErrors[keyof GetCollectionScreeningPolicyErrors];
+
+export type GetCollectionScreeningPolicyResponses = {
+    /**
+     * The policy.
+     */
+    200: PolicyViewBody;
+};
+
+export type GetCollectionScreeningPolicyResponse = GetCollectionScreeningPolicyResponses[keyof GetCollectionScreeningPolicyResponses];
+
+export type SetCollectionScreeningPolicyData = {
+    body: PolicyBody;
+    headers?: {
+        /**
+         * `ETag` of the policy as it was read.
+         */
+        'If-Match'?: string | null;
+    };
+    path: {
+        /**
+         * The collection.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/collections/{id}/screening/policy';
+};
+
+export type SetCollectionScreeningPolicyErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `conflict`
+     */
+    409: ProblemBody;
+    /**
+     * `policy_changed`
+     */
+    412: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type SetCollectionScreeningPolicyError = SetCollectionScreeningPolicyErrors[keyof SetCollectionScreeningPolicyErrors];
+
+export type SetCollectionScreeningPolicyResponses = {
+    /**
+     * The policy as it is now.
+     */
+    200: PolicyViewBody;
+};
+
+export type SetCollectionScreeningPolicyResponse = SetCollectionScreeningPolicyResponses[keyof SetCollectionScreeningPolicyResponses];
+
 export type ScanLabelData = {
     body: ScanBody;
     headers?: {
@@ -3130,6 +4072,69 @@ export type ListCustodyResponses = {
 
 export type ListCustodyResponse = ListCustodyResponses[keyof ListCustodyResponses];
 
+export type ListDuplicatesData = {
+    body?: never;
+    path: {
+        /**
+         * The document.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * Least similarity of the words, 0.3 to 1.
+         */
+        least?: number;
+    };
+    url: '/api/v1/documents/{id}/duplicates';
+};
+
+export type ListDuplicatesErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListDuplicatesError = ListDuplicatesErrors[keyof ListDuplicatesErrors];
+
+export type ListDuplicatesResponses = {
+    /**
+     * Exact ones first, then the most alike.
+     */
+    200: Array<DuplicateBody>;
+};
+
+export type ListDuplicatesResponse = ListDuplicatesResponses[keyof ListDuplicatesResponses];
+
 export type EraseDocumentData = {
     body: ReasonBody;
     headers?: {
@@ -3259,6 +4264,181 @@ export type GetLabelResponses = {
 };
 
 export type GetLabelResponse = GetLabelResponses[keyof GetLabelResponses];
+
+export type GetDocumentScreeningData = {
+    body?: never;
+    path: {
+        /**
+         * The document.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * Number of the first finding.
+         */
+        first?: number;
+        /**
+         * Findings of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/documents/{id}/screening';
+};
+
+export type GetDocumentScreeningErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found` or `not_ready_yet`
+     */
+    404: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetDocumentScreeningError = GetDocumentScreeningErrors[keyof GetDocumentScreeningErrors];
+
+export type GetDocumentScreeningResponses = {
+    /**
+     * The report.
+     */
+    200: DocumentScreeningBody;
+};
+
+export type GetDocumentScreeningResponse = GetDocumentScreeningResponses[keyof GetDocumentScreeningResponses];
+
+export type GetDocumentScreeningCsvData = {
+    body?: never;
+    path: {
+        /**
+         * The document.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/documents/{id}/screening.csv';
+};
+
+export type GetDocumentScreeningCsvErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found` or `not_ready_yet`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetDocumentScreeningCsvError = GetDocumentScreeningCsvErrors[keyof GetDocumentScreeningCsvErrors];
+
+export type GetDocumentScreeningCsvResponses = {
+    /**
+     * The report.
+     */
+    200: string;
+};
+
+export type GetDocumentScreeningCsvResponse = GetDocumentScreeningCsvResponses[keyof GetDocumentScreeningCsvResponses];
+
+export type GetDocumentScreeningMarkdownData = {
+    body?: never;
+    path: {
+        /**
+         * The document.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/documents/{id}/screening.md';
+};
+
+export type GetDocumentScreeningMarkdownErrors = {
+    /**
+     * `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found` or `not_ready_yet`
+     */
+    404: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetDocumentScreeningMarkdownError = GetDocumentScreeningMarkdownErrors[keyof GetDocumentScreeningMarkdownErrors];
+
+export type GetDocumentScreeningMarkdownResponses = {
+    /**
+     * The report.
+     */
+    200: string;
+};
+
+export type GetDocumentScreeningMarkdownResponse = GetDocumentScreeningMarkdownResponses[keyof GetDocumentScreeningMarkdownResponses];
 
 export type ListVersionsData = {
     body?: never;
@@ -3434,6 +4614,64 @@ export type GetReceiptResponses = {
 };
 
 export type GetReceiptResponse = GetReceiptResponses[keyof GetReceiptResponses];
+
+export type GetFixityData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Rows of a page, 1 to 200.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/fixity';
+};
+
+export type GetFixityErrors = {
+    /**
+     * `foreign_cursor`; `invalid_parameter`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetFixityError = GetFixityErrors[keyof GetFixityErrors];
+
+export type GetFixityResponses = {
+    /**
+     * Counts, and a page of what is not sound.
+     */
+    200: FixityReportBody;
+};
+
+export type GetFixityResponse = GetFixityResponses[keyof GetFixityResponses];
 
 export type ListHoldsData = {
     body?: never;
@@ -3647,6 +4885,47 @@ export type ReleaseHoldResponses = {
 };
 
 export type ReleaseHoldResponse = ReleaseHoldResponses[keyof ReleaseHoldResponses];
+
+export type ListGenerationsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/index/generations';
+};
+
+export type ListGenerationsErrors = {
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ListGenerationsError = ListGenerationsErrors[keyof ListGenerationsErrors];
+
+export type ListGenerationsResponses = {
+    /**
+     * By number.
+     */
+    200: Array<GenerationBody>;
+};
+
+export type ListGenerationsResponse = ListGenerationsResponses[keyof ListGenerationsResponses];
 
 export type ListJobsData = {
     body?: never;
@@ -4569,6 +5848,179 @@ export type VerifyRunResponses = {
 
 export type VerifyRunResponse = VerifyRunResponses[keyof VerifyRunResponses];
 
+export type LookUpValueData = {
+    body: LookupBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/screening/lookup';
+};
+
+export type LookUpValueErrors = {
+    /**
+     * `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `no_digest_key`; `conflict`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type LookUpValueError = LookUpValueErrors[keyof LookUpValueErrors];
+
+export type LookUpValueResponses = {
+    /**
+     * Where it occurs.
+     */
+    200: OccurrencesBody;
+};
+
+export type LookUpValueResponse = LookUpValueResponses[keyof LookUpValueResponses];
+
+export type GetScreeningPolicyData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/screening/policy';
+};
+
+export type GetScreeningPolicyErrors = {
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type GetScreeningPolicyError = GetScreeningPolicyErrors[keyof GetScreeningPolicyErrors];
+
+export type GetScreeningPolicyResponses = {
+    /**
+     * The policy.
+     */
+    200: PolicyViewBody;
+};
+
+export type GetScreeningPolicyResponse = GetScreeningPolicyResponses[keyof GetScreeningPolicyResponses];
+
+export type SetScreeningPolicyData = {
+    body: PolicyBody;
+    headers?: {
+        /**
+         * `ETag` of the policy as it was read.
+         */
+        'If-Match'?: string | null;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/screening/policy';
+};
+
+export type SetScreeningPolicyErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `conflict`
+     */
+    409: ProblemBody;
+    /**
+     * `policy_changed`
+     */
+    412: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type SetScreeningPolicyError = SetScreeningPolicyErrors[keyof SetScreeningPolicyErrors];
+
+export type SetScreeningPolicyResponses = {
+    /**
+     * The policy as it is now.
+     */
+    200: PolicyViewBody;
+};
+
+export type SetScreeningPolicyResponse = SetScreeningPolicyResponses[keyof SetScreeningPolicyResponses];
+
 export type SearchData = {
     body: SearchBody;
     path?: never;
@@ -4723,6 +6175,10 @@ export type DiffVersionsErrors = {
      */
     404: ProblemBody;
     /**
+     * `withheld`
+     */
+    409: ProblemBody;
+    /**
      * `internal`
      */
     500: ProblemBody;
@@ -4814,6 +6270,158 @@ export type GetOriginalResponses = {
 };
 
 export type GetOriginalResponse = GetOriginalResponses[keyof GetOriginalResponses];
+
+export type RejectVersionData = {
+    body: RejectionBody;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path: {
+        /**
+         * The version.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/versions/{id}/reject';
+};
+
+export type RejectVersionErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `not_quarantined`; `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type RejectVersionError = RejectVersionErrors[keyof RejectVersionErrors];
+
+export type RejectVersionResponses = {
+    /**
+     * It is rejected.
+     */
+    204: void;
+};
+
+export type RejectVersionResponse = RejectVersionResponses[keyof RejectVersionResponses];
+
+export type ReleaseVersionData = {
+    body: ReleaseBody;
+    headers?: {
+        /**
+         * Repeating the request with the same key repeats the reply.
+         */
+        'Idempotency-Key'?: string | null;
+    };
+    path: {
+        /**
+         * The version.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/versions/{id}/release';
+};
+
+export type ReleaseVersionErrors = {
+    /**
+     * `invalid_parameter`; `malformed_body`
+     */
+    400: ProblemBody;
+    /**
+     * `unauthenticated`
+     */
+    401: ProblemBody;
+    /**
+     * `scope_missing`
+     */
+    403: ProblemBody;
+    /**
+     * `not_found`
+     */
+    404: ProblemBody;
+    /**
+     * `not_quarantined`; `conflict`; `idempotency_in_progress`
+     */
+    409: ProblemBody;
+    /**
+     * `body_too_large`
+     */
+    413: ProblemBody;
+    /**
+     * `unsupported_media_type`
+     */
+    415: ProblemBody;
+    /**
+     * `invalid_value`; `idempotency_mismatch`
+     */
+    422: ProblemBody;
+    /**
+     * `internal`
+     */
+    500: ProblemBody;
+    /**
+     * `database_unavailable`
+     */
+    503: ProblemBody;
+    /**
+     * `timed_out`
+     */
+    504: ProblemBody;
+};
+
+export type ReleaseVersionError = ReleaseVersionErrors[keyof ReleaseVersionErrors];
+
+export type ReleaseVersionResponses = {
+    /**
+     * The job that indexes it.
+     */
+    202: ScreeningJobBody;
+};
+
+export type ReleaseVersionResponse = ReleaseVersionResponses[keyof ReleaseVersionResponses];
 
 export type RestoreVersionData = {
     body?: never;
@@ -4921,6 +6529,10 @@ export type GetTextErrors = {
      * `not_found` or `not_ready_yet`
      */
     404: ProblemBody;
+    /**
+     * `withheld`
+     */
+    409: ProblemBody;
     /**
      * `internal`
      */

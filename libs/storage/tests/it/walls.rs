@@ -100,6 +100,13 @@ async fn fill(app: &TestApp) {
                                                confidence, validated, span_start, span_end, mask)
          select version_id, $1, 0, 'text', 'email', 'contact', 'medium', 'allow', 90, true, 0, 3, 'a••@•.de'
          from carrel.screening where workspace_id = $1 limit 1",
+        "insert into carrel.fixity (workspace_id, sha256, verdict, checked_at)
+         select $1, o.sha256, 'sound', now() from carrel.original o where o.workspace_id = $1
+         on conflict do nothing",
+        "insert into carrel.similarity (version_id, workspace_id, document_id, shingles, signature, bands)
+         select v.id, $1, v.document_id, 8, decode(repeat('00', 512), 'hex'), array[1]
+         from carrel.document_version v where v.workspace_id = $1
+         on conflict do nothing",
         "insert into carrel.breach_answer (workspace_id, key, answer, fetched_at) values ($1, '5BAA6', '', now())",
         "insert into carrel.cron_tick (workspace_id, name, tick_at, job_id, fired_at)
          values ($1, 'probe', now(), gen_random_uuid(), now())",
