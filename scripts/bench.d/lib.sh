@@ -11,6 +11,9 @@ result() {
     fi
 }
 
+# A number that a program printed as `figure NAME NUMBER`: figure NAME FILE
+figure() { awk -v name="$1" '$1 == "figure" && $2 == name { print $3 }' "$2"; }
+
 # Ends a measurement that cannot be made here: skip WHY
 skip() {
     result "all of it" "" "$*" skipped

@@ -20,8 +20,8 @@ pub const CHILD_ARGUMENT: &str = "extract-child";
 /// The only variable that the child is given besides its locale: an [`Order`] as JSON.
 pub(crate) const ORDER_VARIABLE: &str = "CARREL_EXTRACT_ORDER";
 
-/// Stack of the thread that extracts. The readers of formats recurse into what is nested.
-const STACK_BYTES: usize = 64 << 20;
+/// Stack of every thread that extracts. The readers of formats recurse into what is nested.
+pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 /// How often the child looks whether its parent still lives.
 const PARENT_CHECK: Duration = Duration::from_millis(500);

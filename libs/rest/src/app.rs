@@ -4,7 +4,7 @@ use crate::health::Readiness;
 use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TIMED_OUT};
 use crate::{
     access, audit, baselines, collections, custody, documents, erasures, health, jobs, observe, openapi, page,
-    research, screening, search, upkeep, versions,
+    research, screening, search, unread, upkeep, versions,
 };
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
@@ -154,6 +154,7 @@ pub fn router(app: App) -> Router {
         .layer(header("referrer-policy", "no-referrer"))
         .layer(header("x-frame-options", "DENY"))
         .layer(header("content-security-policy", "default-src 'none'; frame-ancestors 'none'"))
+        .layer(middleware::from_fn(unread::read_on))
         .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)
 }

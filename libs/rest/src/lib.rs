@@ -32,6 +32,7 @@ mod ranges;
 mod research;
 mod screening;
 mod search;
+mod unread;
 mod upkeep;
 mod versions;
 

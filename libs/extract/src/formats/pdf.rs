@@ -5,6 +5,7 @@ mod outline;
 
 use super::{Certainty, Format, Input, find, image, pdftotext, scan};
 use crate::builder::{Gap, RenditionBuilder};
+use crate::child::STACK_BYTES;
 use crate::error::ExtractError;
 use crate::limits::Limits;
 use crate::room::Room;
@@ -12,10 +13,16 @@ use carrel_domain::text::Rendition;
 use layout::Block;
 use pdf_oxide::{Destination, OutlineItem, PdfDocument};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 
 /// Most bookmarks that become sections.
 const MAX_BOOKMARKS: usize = 2000;
+/// Most threads that read one document, and the fewest pages that are worth one.
+const MAX_THREADS: usize = 4;
+const PAGES_PER_THREAD: usize = 4;
 
 /// PDF with text in it.
 ///
@@ -169,18 +176,10 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
     let has_form = guarded(|| document.catalog()).is_ok_and(|catalog| {
         catalog.is_ok_and(|c| c.as_dict().is_some_and(|entries| entries.contains_key("AcroForm")))
     });
-    let mut pages = Pages::default();
-    let mut bytes_read = 0;
-    for index in 0..count {
-        let page = guarded(|| read_page(&document, index, has_form)).ok().flatten();
-        pages.failed += usize::from(page.is_none());
-        let page = page.unwrap_or_default();
-        bytes_read += page.bytes();
-        if bytes_read > limits.output_bytes {
-            return Err(ExtractError::TooLarge { what: "the text of the file".into(), limit: limits.output_bytes });
-        }
-        pages.pages.push(page);
-    }
+    let read = read_pages(&document, count, has_form, limits.output_bytes)?;
+    let failed = read.iter().filter(|page| page.is_none()).count();
+    let mut pages =
+        Pages { pages: read.into_iter().map(Option::unwrap_or_default).collect(), failed, ..Pages::default() };
     if guarded(|| outline::ends(&document)).unwrap_or(false)
         && let Ok(Ok(Some(outline))) = guarded(|| document.get_outline())
     {
@@ -188,6 +187,48 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Pages, ExtractError> {
         collect_bookmarks(&document, &outline, 1, &mut left, &mut pages.bookmarks);
     }
     pages.title = guarded(|| info_title(&document)).ok().flatten();
+    Ok(pages)
+}
+
+/// Every page in its order, `None` for one that cannot be read. Long documents are read by several threads.
+fn read_pages(
+    document: &PdfDocument,
+    count: usize,
+    has_form: bool,
+    limit: u64,
+) -> Result<Vec<Option<Page>>, ExtractError> {
+    let (next, bytes_read) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let take = || {
+        let mut read = Vec::new();
+        while bytes_read.load(Ordering::Relaxed) <= limit {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                break;
+            }
+            let page = guarded(|| read_page(document, index, has_form)).ok().flatten();
+            bytes_read.fetch_add(page.as_ref().map_or(0, Page::bytes), Ordering::Relaxed);
+            read.push((index, page));
+        }
+        read
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let helpers = cores.min(MAX_THREADS).min(count / PAGES_PER_THREAD).saturating_sub(1);
+    let read = thread::scope(|scope| {
+        // A thread that cannot be had is one that does not help.
+        let started: Vec<_> = (0..helpers)
+            .filter_map(|_| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, take).ok())
+            .collect();
+        let mut read = take();
+        read.extend(started.into_iter().filter_map(|helper| helper.join().ok()).flatten());
+        read
+    });
+    if bytes_read.into_inner() > limit {
+        return Err(ExtractError::TooLarge { what: "the text of the file".into(), limit });
+    }
+    let mut pages: Vec<Option<Page>> = (0..count).map(|_| None).collect();
+    for (index, page) in read {
+        pages[index] = page;
+    }
     Ok(pages)
 }
 

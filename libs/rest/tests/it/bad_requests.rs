@@ -252,6 +252,18 @@ async fn wrong_methods_types_sizes_and_addresses() {
     }
     let large = json!({ "name": "a", "description": "d".repeat(2 << 20) });
     problem(client.post("/api/v1/collections", &large).await, 413, "body_too_large").await;
+    // Whatever it is refused for, a client with much to send hears why before its connection closes.
+    let much = "d".repeat(20 << 20);
+    for _ in 0..8 {
+        for (path, status, code) in [
+            ("/api/v1/nothing", 404, "not_found"),
+            ("/health/live", 405, "method_not_allowed"),
+            ("/api/v1/search", 415, "unsupported_media_type"),
+        ] {
+            problem(client.request(Method::POST, path).body(much.clone()).send().await.unwrap(), status, code).await;
+        }
+        problem(client.post("/api/v1/collections", &large).await, 413, "body_too_large").await;
+    }
     let long = format!("/api/v1/collections?name={}", "n".repeat(20_000));
     assert!(client.get(&long).await.status().as_u16() < 500);
     still_works(&app, &client).await;
