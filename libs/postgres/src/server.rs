@@ -27,8 +27,7 @@ const STOP_LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Settings for a small machine, and for a log that never holds what was stored.
-const SETTINGS: [(&str, &str); 20] = [
-    ("shared_buffers", "64MB"),
+const SETTINGS: [(&str, &str); 19] = [
     ("max_connections", "60"),
     ("max_worker_processes", "4"),
     ("max_parallel_workers", "2"),
@@ -295,6 +294,7 @@ fn arguments(cluster: &Path, socket_dir: &Path, port: u16, config: &ServerConfig
     };
     set("port", &port.to_string());
     set("listen_addresses", if config.tcp_port.is_some() { "127.0.0.1" } else { "" });
+    set("shared_buffers", &format!("{}MB", shared_buffers(memory())));
     for (name, value) in SETTINGS {
         set(name, value);
     }
@@ -308,6 +308,22 @@ fn arguments(cluster: &Path, socket_dir: &Path, port: u16, config: &ServerConfig
     arguments.push("-k".into());
     arguments.push(socket_dir.into());
     arguments
+}
+
+/// Mebibytes of this machine's memory that the server keeps pages in: a sixteenth, so that a small machine keeps its
+/// memory for others and the index of a large archive is not read from the kernel for every query.
+fn shared_buffers(memory: Option<u64>) -> u64 {
+    memory.map_or(64, |mebibytes| (mebibytes / 16).clamp(64, 512))
+}
+
+/// Mebibytes that this process may use: of the machine (proc(5)), or of its control group where that is less.
+fn memory() -> Option<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine: u64 = line.split_whitespace().next()?.parse().ok()?;
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|bytes| bytes.trim().parse::<u64>().ok());
+    Some(group.map_or(machine / 1024, |bytes| (bytes >> 20).min(machine / 1024)))
 }
 
 /// Runs the server through setpriv(1) where it exists, so that the kernel asks it to end when we die without a chance to.

@@ -222,7 +222,7 @@ fn statement(lexical: bool, generation: Option<&Generation>, reach: Reach) -> St
             ),
         );
     }
-    push_lexical(&mut sql, lexical, reach);
+    push_lexical(&mut sql, lexical, generation.is_some(), reach);
     push_vector(&mut sql, generation, reach);
     push_fusion(&mut sql, generation, reach);
     sql
@@ -237,7 +237,7 @@ const PINNED: &str = "p.version_id in (
      where $19::timestamptz is not null and o.searchable_at <= $19
      order by o.document_id, o.number desc))";
 
-fn push_lexical(sql: &mut String, lexical: bool, reach: Reach) {
+fn push_lexical(sql: &mut String, lexical: bool, vector: bool, reach: Reach) {
     if !lexical {
         // Unused parameters still need their types.
         sql.push_str(
@@ -252,9 +252,13 @@ fn push_lexical(sql: &mut String, lexical: bool, reach: Reach) {
         sql.push_str(PINNED_WORDS);
         return;
     }
+    // Twenty thousand sums are read again only where vectors bring candidates of their own.
+    let kept = if vector { "materialized" } else { "not materialized" };
     let allowed = if reach == Reach::Filtered { "and u.passage_no in (select a.no from allowed a)" } else { "" };
-    push(sql, format_args!(
-        ", found as materialized (
+    push(
+        sql,
+        format_args!(
+            ", found as materialized (
              select p.term, p.passages, p.impacts
              from carrel.posting p
              where p.collection_id = any((select list from ids)::uuid[]) and p.term = any($2)
@@ -272,25 +276,29 @@ fn push_lexical(sql: &mut String, lexical: bool, reach: Reach) {
              ) r
              cross join statistics s
              where coalesce(r.rarer, 0) < {POSTINGS}
+         ), norms as materialized (
+             select array_agg($6::float8 * (1 - $7::float8 + $7 * l.length / s.length) order by l.code) as of_code
+             from unnest($8::float4[]) with ordinality as l (length, code)
+             cross join statistics s
          ), dead as materialized (
              select t.passage_no from carrel.tombstone t where t.collection_id = any((select list from ids)::uuid[])
-         ), scored as materialized (
+         ), scored as {kept} (
              select u.passage_no,
-                    sum(u.idf * ((u.impact >> 8) * ($6::float8 + 1))
-                        / ((u.impact >> 8) + $6 * (1 - $7::float8 + $7 * ($8::float4[])[(u.impact & 255) + 1] / s.length))) as score
+                    sum(u.gain * (u.impact >> 8)
+                        / ((u.impact >> 8) + ((select n.of_code from norms n))[(u.impact & 255) + 1])) as score
              from (
-                 select w.idf, unnest(f.passages) as passage_no, unnest(f.impacts) as impact
+                 select w.idf * ($6 + 1) as gain, unnest(f.passages) as passage_no, unnest(f.impacts) as impact
                  from found f
                  join weights w on w.term = f.term
              ) u
-             cross join statistics s
-             where u.passage_no not in (select d.passage_no from dead d)
+             where (not (select exists (select from dead)) or u.passage_no not in (select d.passage_no from dead d))
                {allowed}
              group by u.passage_no
          ), lex as materialized (
              select passage_no, score from scored order by score desc, passage_no limit $4
          )"
-    ));
+        ),
+    );
 }
 
 /// BM25 over the allowed passages alone, from the segments that answer and from what merges took out of them.
@@ -403,14 +411,17 @@ fn push_vector(sql: &mut String, generation: Option<&Generation>, reach: Reach) 
 }
 
 fn push_fusion(sql: &mut String, generation: Option<&Generation>, reach: Reach) {
-    let cosine = match generation {
+    let both_scores = match generation {
         Some(Generation { no, dimension, .. }) => format!(
-            "coalesce(v.cosine, (
+            "select c.passage_no, s.score as lexical, coalesce(v.cosine, (
                  select 1 - (e.vector::halfvec({dimension}) <=> $3::halfvec({dimension}))
                  from carrel.embedding_{no} e
-                 where e.generation = {no} and e.passage_no = c.passage_no))"
+                 where e.generation = {no} and e.passage_no = c.passage_no)) as cosine
+             from (select passage_no from lex union select passage_no from vec) c
+             left join scored s on s.passage_no = c.passage_no
+             left join vec v on v.passage_no = c.passage_no"
         ),
-        None => "null::float8".to_owned(),
+        None => "select passage_no, score as lexical, null::float8 as cosine from lex".to_owned(),
     };
     let weight = match generation {
         Some(_) => {
@@ -423,13 +434,8 @@ fn push_fusion(sql: &mut String, generation: Option<&Generation>, reach: Reach) 
     push(
         sql,
         format_args!(
-            ", candidates as (
-             select passage_no from lex union select passage_no from vec
-         ), both_scores as materialized (
-             select c.passage_no, s.score as lexical, {cosine} as cosine
-             from candidates c
-             left join scored s on s.passage_no = c.passage_no
-             left join vec v on v.passage_no = c.passage_no
+            ", both_scores as materialized (
+             {both_scores}
          ), bounds as materialized (
              select (select max(score) from lex) as lexical_high,
                     (select case when count(*) < $4 then 0 else min(score) end from lex) as lexical_low,
