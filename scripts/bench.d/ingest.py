@@ -1,9 +1,11 @@
 """The measuring half of scripts/bench.d/ingest; see there.
 
-Every text is short enough to be one passage, so both sides store one vector for each document. Carrel gets files through
+Every text is short enough to be one passage, so every side stores one vector for each document. Carrel gets files through
 its command-line client and works as it always does: originals kept and digested, each file read in a sandboxed process,
-passages, words and vectors indexed, every step a durable job. chromadb gets a list of strings in one `add` and keeps
-strings and vectors. Both clocks stop when a search has found the last document.
+passages, words and vectors indexed, every step a durable job. Open WebUI gets files over HTTP into a knowledge base (see
+openwebui.py): the same work but for words and durable jobs. chromadb gets a list of strings in one `add` and keeps strings
+and vectors: no files, no HTTP, nothing that would survive a crash in the middle. Every clock stops when a search has found
+the last document.
 """
 
 import argparse
@@ -17,8 +19,11 @@ import sys
 import time
 
 import carrel
+import openwebui
 
 LEAST_RATIO = 3.0
+# Open WebUI gets the first so many of the texts only, so that a round ends in minutes; its rate is per second all the same.
+MOST_FOR_OPEN_WEBUI = 500
 # Texts that warm up what loads lazily, before the clock runs.
 WARM = 40
 
@@ -176,10 +181,27 @@ def check(model):
         sys.exit(f"the exported graph is not the model: cosine {worst}")
 
 
+def measure(kind, arguments, documents, home):
+    """One round of one system: documents, seconds to searchable, seconds of processor, and what else is worth a word."""
+    if kind == "carrel":
+        seconds, uploaded, busy = ours(arguments.program, documents, home)
+        return arguments.documents, seconds, busy, f"uploads took {uploaded:.0f} of {seconds:.0f} s, "
+    if kind == "open-webui":
+        count = min(arguments.documents, MOST_FOR_OPEN_WEBUI)
+        some = documents[:count] + documents[-WARM:]
+        seconds, uploaded, busy = openwebui.ingest(arguments.open_webui, arguments.model, some, WARM, home)
+        return count, seconds, busy, f"{count} documents, uploads took {uploaded:.0f} of {seconds:.0f} s, "
+    source = home / "texts.json"
+    source.write_text(json.dumps(documents), encoding="utf-8")
+    seconds, busy = theirs(kind, arguments, source, home / "chroma")
+    return arguments.documents, seconds, busy, ""
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ["program", "model"]:
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--open-webui", help="its program; skipped without")
     for name in ["documents", "rounds"]:
         parser.add_argument(f"--{name}", type=int, required=True)
     arguments = parser.parse_args()
@@ -190,21 +212,18 @@ def main():
     export(arguments.model)
 
     peers = {"onnx": "chromadb, its default embedder (ONNX, float32)", "torch": "chromadb, sentence-transformers (float32)"}
+    if arguments.open_webui:
+        peers |= {"open-webui": "Open WebUI (chromadb, sentence-transformers, float32)"}
+    else:
+        carrel.result("against Open WebUI", f">= {LEAST_RATIO} x", "the package open-webui cannot be installed here", "skipped")
     rates = {name: [] for name in ["carrel", *peers]}
     for number in range(1, arguments.rounds + 1):
         shown = []
-        with carrel.folder("ingest") as home:
-            seconds, uploaded, busy = ours(arguments.program, documents, home)
-            rates["carrel"].append(arguments.documents / seconds)
-            shown.append(f"carrel {rates['carrel'][-1]:.1f} (uploads took {uploaded:.0f} of {seconds:.0f} s, processor {busy:.0f} s)")
-        for kind in peers:
+        for kind, series in rates.items():
             with carrel.folder("ingest") as home:
-                source = home / "texts.json"
-
-                source.write_text(json.dumps(documents), encoding="utf-8")
-                seconds, busy = theirs(kind, arguments, source, home / "chroma")
-                rates[kind].append(arguments.documents / seconds)
-                shown.append(f"{kind} {rates[kind][-1]:.1f} (processor {busy:.0f} s)")
+                count, seconds, busy, note = measure(kind, arguments, documents, home)
+            series.append(count / seconds)
+            shown.append(f"{kind} {series[-1]:.1f} ({note}processor {busy:.0f} s)")
         print(f"round {number}, documents/s: {', '.join(shown)}; {carrel.load()}", flush=True)
     own = statistics.median(rates["carrel"])
     carrel.result("carrel, documents to searchable", "", f"{own:.1f} documents/s", "info")

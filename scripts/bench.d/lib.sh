@@ -26,10 +26,13 @@ verdict() {
         'BEGIN { print ((how == "at-most" ? measured + 0 <= target + 0 : measured + 0 >= target + 0) ? "ok" : "MISSED") }'
 }
 
-# Python with the peers, in a folder of its own: bench_python MODULES PACKAGE… sets $python, and fails when that cannot be had.
-bench_python() {
-    local modules=$1 venv=${XDG_CACHE_HOME:-$HOME/.cache}/carrel/bench
-    shift
+# Python with the peers: bench_python MODULES PACKAGE… sets $python, and fails when that cannot be had.
+bench_python() { bench_venv bench "$@"; }
+
+# The same in a folder of its own, for what cannot live with the others: bench_venv FOLDER MODULES PACKAGE…
+bench_venv() {
+    local venv=${XDG_CACHE_HOME:-$HOME/.cache}/carrel/$1 modules=$2
+    shift 2
     python=$venv/bin/python
     if "$python" -c "import importlib.util as u; assert all(u.find_spec(m) for m in '$modules'.split())" 2>/dev/null; then
         return 0
