@@ -64,7 +64,7 @@ def versions_of(server, home, name, texts):
     collection = added["collection_id"]
     listed = server.get(f"/api/v1/collections/{collection}/documents?limit=50")[1]["items"]
     document = next(item["id"] for item in listed if item["name"] == name)
-    found = server.get(f"/api/v1/documents/{document}/versions?limit=50")[1]["items"]
+    found = server.get(f"/api/v1/documents/{document}/versions")[1]
     return [version["id"] for version in sorted(found, key=lambda version: version["number"])]
 
 
