@@ -16,8 +16,8 @@ use std::net::SocketAddr;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-const DATABASE: &str = "carrel";
-const LOGIN: &str = "carrel_service";
+pub(crate) const DATABASE: &str = "carrel";
+pub(crate) const LOGIN: &str = "carrel_service";
 
 /// A running Carrel.
 pub struct Embedded {
@@ -52,7 +52,8 @@ pub async fn up(
     if settings.auth.signing_key.is_none() {
         settings.auth.signing_key = Some(signing_key(&carrel_postgres::data_dir().join("signing-key.pem"))?);
     }
-    let admin = Admin::connect(&owner_url(&settings, server.as_ref())?).await?;
+    let owner = owner_url(&settings, server.as_ref())?;
+    let admin = Admin::connect(&owner).await?;
     admin.migrate().await?;
     if let Some(server) = &server {
         admin.ensure_login(LOGIN, None).await?;
@@ -71,6 +72,8 @@ pub async fn up(
     let machine = worker::build(&settings, &operations, &queues)?;
     watch_queue(&health, Some(machine.health()));
     serve_metrics(&settings, &parts, &health, &stop).await?;
+    crate::backup::watch(&settings, &stop)?;
+    crate::backup::keep_backing_up(&private(&settings, server.is_some()), owner, &stop)?;
     let (address, served) = serve(&settings, operations, health, stop.clone()).await?;
     let worked = tokio::spawn(machine.run(stop.clone()));
     Ok(Embedded { address, client, server, parts, served, worked, stop })
@@ -115,6 +118,15 @@ async fn prepare_database(settings: &mut Settings) -> Result<Option<Server>, Ass
     let server = Server::start(ServerConfig::new(installation, folder)).await?;
     Admin::ensure_database(&server.url(SUPERUSER, "postgres"), DATABASE).await?;
     Ok(Some(server))
+}
+
+/// The settings as they were written: the address of the private server is none that somebody configured.
+fn private(settings: &Settings, own: bool) -> Settings {
+    let mut settings = settings.clone();
+    if own {
+        settings.database.url = None;
+    }
+    settings
 }
 
 fn owner_url(settings: &Settings, server: Option<&Server>) -> Result<String, AssemblyError> {

@@ -25,6 +25,9 @@ pub enum AssemblyError {
     /// The database or the store.
     #[error(transparent)]
     Storage(#[from] carrel_storage::StorageError),
+    /// Backups.
+    #[error(transparent)]
+    Backup(#[from] carrel_backup::BackupError),
     /// The private database server.
     #[error(transparent)]
     Postgres(#[from] carrel_postgres::PostgresError),

@@ -38,7 +38,7 @@ pub async fn install(settings: &Settings, key: Option<&Path>) -> Result<Admin, A
 }
 
 /// Login and password of postgres://login:password@host/database.
-fn login_of(url: &str) -> Option<(String, Option<String>)> {
+pub(crate) fn login_of(url: &str) -> Option<(String, Option<String>)> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?']).next()?;
     let (user, _) = authority.rsplit_once('@')?;
@@ -60,7 +60,7 @@ pub(crate) fn signing_key(path: &Path) -> Result<SecretString, AssemblyError> {
 }
 
 /// Writes a file that only its owner can read, in one step.
-fn write_private(path: &Path, text: &str) -> Result<(), AssemblyError> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), AssemblyError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let failed = || io(format!("{} cannot be written", path.display()));

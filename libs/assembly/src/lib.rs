@@ -16,19 +16,23 @@
 
 mod ai;
 mod api;
+mod backup;
 mod embedded;
 mod error;
 mod health;
 mod install;
 mod parts;
+mod restore;
 mod store;
 mod worker;
 
 pub use ai::run_ai;
 pub use api::run_api;
+pub use backup::{Backups, keep_signing_key, prune as prune_backups};
 pub use embedded::{Embedded, StartedClient, up};
 pub use error::AssemblyError;
 pub use install::{first_client, install};
 pub use parts::{Parts, SystemClock, SystemIds, model_dir, next_space, tokens};
+pub use restore::{FilledStore, Restored, Restoring, Target, restore};
 pub use store::{configured as configured_store, settings_for, store_at};
 pub use worker::{parse_queues, run_worker};

@@ -3,8 +3,11 @@
 use crate::error::AssemblyError;
 use carrel_runtime::config::{Settings, Store, StoreKind};
 use carrel_storage::{OriginalStore, StorageError};
-use object_store::aws::AmazonS3Builder;
-use secrecy::ExposeSecret;
+use object_store::ObjectStore;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::local::LocalFileSystem;
+use object_store::prefix::PrefixStore;
+use secrecy::{ExposeSecret, SecretString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,20 +58,29 @@ pub fn store_at(settings: &Settings, address: &str) -> Result<OriginalStore, Ass
     if name.is_empty() || name.contains('/') {
         return Err(wrong("must name a bucket and nothing below it"));
     }
-    let region = settings.store.region.clone();
-    let mut bucket = Bucket { name: name.to_owned(), endpoint: None, region, allow_http: settings.store.allow_http };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("endpoint", value)) => bucket.endpoint = Some(value.to_owned()),
-            Some(("region", value)) => value.clone_into(&mut bucket.region),
-            Some(("allow_http", "true")) => bucket.allow_http = true,
-            _ => return Err(wrong("knows endpoint=…, region=… and allow_http=true")),
-        }
+    Bucket::at(settings, name, query).map_err(wrong)?.open(&settings.store)
+}
+
+/// Where backups go: `file:///folder`, an absolute folder, or `s3://bucket/prefix?endpoint=…&region=…`, with the credentials of
+/// `backup`, else those of the environment.
+pub(crate) fn objects_at(settings: &Settings, address: &str) -> Result<Arc<dyn ObjectStore>, AssemblyError> {
+    let wrong = |problem: String| AssemblyError::Setting { key: "backup.destination", problem };
+    if let Some(folder) = folder(address) {
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| wrong(format!("{} cannot be made: {error}", folder.display())))?;
+        let local = LocalFileSystem::new_with_prefix(&folder).map_err(StorageError::from)?;
+        return Ok(Arc::new(local.with_fsync(true).with_automatic_cleanup(true)));
     }
-    if bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://")) && !bucket.allow_http {
-        return Err(wrong("the endpoint has no TLS; add allow_http=true to accept that"));
-    }
-    bucket.open(&settings.store)
+    let (place, query) = address.split_once('?').unwrap_or((address, ""));
+    let (bucket, prefix) = place.strip_prefix("s3://").unwrap_or_default().split_once('/').unwrap_or((place, ""));
+    let bucket = Bucket::at(settings, bucket.trim_start_matches("s3://"), query)
+        .map_err(|problem| wrong(format!("{address}: {problem}")))?;
+    let chosen = &settings.backup;
+    let objects = bucket.objects(chosen.access_key_id.as_ref().zip(chosen.secret_access_key.as_ref()))?;
+    Ok(match prefix.trim_matches('/') {
+        "" => Arc::new(objects),
+        prefix => Arc::new(PrefixStore::new(objects, prefix)),
+    })
 }
 
 /// The settings that make the store at `address` the configured one, for people to copy.
@@ -98,7 +110,33 @@ struct Bucket {
 }
 
 impl Bucket {
+    /// The bucket of an address.
+    fn at(settings: &Settings, name: &str, query: &str) -> Result<Self, &'static str> {
+        let region = settings.store.region.clone();
+        let mut bucket = Self { name: name.to_owned(), endpoint: None, region, allow_http: settings.store.allow_http };
+        if name.is_empty() {
+            return Err("must name a bucket");
+        }
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("endpoint", value)) => bucket.endpoint = Some(value.to_owned()),
+                Some(("region", value)) => value.clone_into(&mut bucket.region),
+                Some(("allow_http", "true")) => bucket.allow_http = true,
+                _ => return Err("knows endpoint=…, region=… and allow_http=true"),
+            }
+        }
+        if bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://")) && !bucket.allow_http {
+            return Err("the endpoint has no TLS; add allow_http=true to accept that");
+        }
+        Ok(bucket)
+    }
+
     fn open(self, store: &Store) -> Result<OriginalStore, AssemblyError> {
+        let login = store.access_key_id.as_ref().zip(store.secret_access_key.as_ref());
+        Ok(OriginalStore::new(Arc::new(self.objects(login)?)))
+    }
+
+    fn objects(self, login: Option<(&SecretString, &SecretString)>) -> Result<AmazonS3, AssemblyError> {
         let mut builder = AmazonS3Builder::from_env()
             .with_region(&self.region)
             .with_allow_http(self.allow_http)
@@ -106,11 +144,10 @@ impl Bucket {
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint);
         }
-        if let (Some(id), Some(secret)) = (&store.access_key_id, &store.secret_access_key) {
+        if let Some((id, secret)) = login {
             builder = builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret());
         }
-        let bucket = builder.build().map_err(StorageError::from)?;
-        Ok(OriginalStore::new(Arc::new(bucket)))
+        Ok(builder.build().map_err(StorageError::from)?)
     }
 }
 

@@ -35,6 +35,7 @@ pub async fn run_worker(
     let worker = build(settings, &operations, queues)?;
     watch_queue(&health, Some(worker.health()));
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
+    crate::backup::watch(settings, &stop)?;
     until_migrated(&parts.database, &stop).await;
     worker.run(stop).await?;
     parts.database.close().await;

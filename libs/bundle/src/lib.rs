@@ -32,5 +32,5 @@ pub use contents::{BaselineSummary, Contents, FileEntry, Manifest, QuoteLine, Ve
 pub use error::BundleError;
 pub use proof::{ProvedEntry, prove};
 pub use receipt::{sign_receipt, verify_receipt, write_receipt};
-pub use signature::SigningKey;
+pub use signature::{SigningKey, check_signed, sign};
 pub use verify::{Checked, Fault, verify};

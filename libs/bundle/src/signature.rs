@@ -87,6 +87,11 @@ impl SigningKey {
         Ok(Self::from_seed(seed))
     }
 
+    /// A secret of its own for another purpose; it tells nothing of the key.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        Sha256::new().chain_update(purpose).chain_update([0]).chain_update(self.0.to_bytes()).finalize().into()
+    }
+
     /// What names the key in public: the RFC 7638 thumbprint of its JWK.
     pub fn thumbprint(&self) -> String {
         self.jwk().thumbprint()
@@ -126,6 +131,23 @@ impl SigningKey {
         let signature = self.0.sign(input.as_bytes());
         Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes())))
     }
+}
+
+/// A compact JWS (RFC 7515 section 7.1) of `payload`, with its public key inside; `typ` says what it is.
+///
+/// # Errors
+/// When the header cannot be written as JSON.
+pub fn sign(payload: &[u8], key: &SigningKey, typ: &str) -> Result<String, BundleError> {
+    key.sign_compact(payload, typ)
+}
+
+/// Checks what [`sign`] made; answers the payload and the thumbprint of the key. Whether that key is one to trust is for the
+/// caller to decide.
+///
+/// # Errors
+/// What is wrong with it, when a byte of it was changed.
+pub fn check_signed(jws: &str) -> Result<(Vec<u8>, String), String> {
+    check_compact(jws)
 }
 
 /// Checks a compact JWS; answers its payload and the thumbprint of the key that made it.

@@ -138,8 +138,8 @@ impl TokenIssuer {
         self.screening.clone()
     }
 
-    /// The key that signs bundles.
-    pub(crate) fn bundle_key(&self) -> &carrel_bundle::SigningKey {
+    /// The key that signs bundles, receipts, seals and backups.
+    pub fn bundle_key(&self) -> &carrel_bundle::SigningKey {
         &self.bundles
     }
 

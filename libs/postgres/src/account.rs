@@ -63,6 +63,19 @@ impl Account {
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).context("protect", dir)
     }
 
+    /// Gives a folder and everything in it to this account.
+    pub(crate) fn own_all(&self, folder: &Path) -> Result<(), PostgresError> {
+        let Self::Other { uid, gid, .. } = self else { return Ok(()) };
+        for entry in std::fs::read_dir(folder).context("read", folder)? {
+            let path = entry.context("read", folder)?.path();
+            std::os::unix::fs::lchown(&path, Some(*uid), Some(*gid)).context("hand over", &path)?;
+            if path.is_dir() && !path.is_symlink() {
+                self.own_all(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that every folder above `target` may be entered. Without this, initdb would only say that it could not
     /// access a file that plainly exists.
     pub(crate) fn check_reach(&self, target: &Path) -> Result<(), PostgresError> {

@@ -5,6 +5,7 @@ use crate::error::{IoContext, PostgresError};
 use crate::installation::Installation;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The log is set aside once it is larger, on the next start.
@@ -71,6 +72,62 @@ pub(crate) fn prepare(
     Ok(cluster)
 }
 
+/// A cluster that is being restored; nothing is there that looks like one until [`Incoming::finish`].
+#[derive(Debug)]
+pub struct Incoming {
+    data_dir: PathBuf,
+    folder: PathBuf,
+    account: Account,
+    _lock: Lock,
+}
+
+impl Incoming {
+    /// Makes an empty folder for a cluster below `data_dir`, where none may be yet.
+    pub fn begin(data_dir: &Path) -> Result<Self, PostgresError> {
+        std::fs::create_dir_all(data_dir).context("create", data_dir)?;
+        let passable = std::fs::Permissions::from_mode(0o711);
+        std::fs::set_permissions(data_dir, passable).context("protect", data_dir)?;
+        let data_dir = data_dir.canonicalize().context("resolve", data_dir)?;
+        let lock = Lock::take(&data_dir)?;
+        let cluster = cluster_dir(&data_dir);
+        if cluster.exists() {
+            return Err(PostgresError::Occupied { data_dir: cluster });
+        }
+        let account = Account::choose(&cluster)?;
+        let folder = data_dir.join("cluster.restored");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).context("remove the unfinished", &folder)?;
+        }
+        account.private_dir(&folder)?;
+        Ok(Self { data_dir, folder, account, _lock: lock })
+    }
+
+    /// Where the files go.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Hands the files to the server's account and puts the cluster to its place; answers it.
+    pub fn finish(self) -> Result<PathBuf, PostgresError> {
+        self.account.own_all(&self.folder)?;
+        self.account.private_dir(&self.folder)?;
+        let cluster = cluster_dir(&self.data_dir);
+        std::fs::rename(&self.folder, &cluster).context("rename", &self.folder)?;
+        Ok(cluster)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Left half-way; after `finish` there is nothing.
+        if self.folder.exists()
+            && let Err(error) = std::fs::remove_dir_all(&self.folder)
+        {
+            tracing::warn!(%error, folder = %self.folder.display(), "an unfinished cluster could not be removed");
+        }
+    }
+}
+
 /// initdb works in a folder that is renamed at the end, so that a killed set-up leaves nothing that looks like a cluster.
 fn initdb(
     data_dir: &Path,
@@ -110,7 +167,7 @@ fn initdb(
 /// loopback port if there is one.
 pub(crate) fn write_access_rules(cluster: &Path, tcp: bool) -> Result<(), PostgresError> {
     let path = cluster.join("pg_hba.conf");
-    let mut rules = String::from("# Written on every start.\nlocal all all trust\n");
+    let mut rules = String::from("# Written on every start.\nlocal all all trust\nlocal replication all trust\n");
     if tcp {
         rules.push_str("host all all 127.0.0.1/32 trust\n");
     }

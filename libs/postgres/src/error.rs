@@ -28,6 +28,12 @@ pub enum PostgresError {
         /// Major version of the programs.
         installation: u32,
     },
+    /// A cluster would be restored over another one.
+    #[error("{} is there, and a restore overwrites nothing: stop Carrel and move that folder away, or choose another data folder", data_dir.display())]
+    Occupied {
+        /// The cluster that is there.
+        data_dir: PathBuf,
+    },
     /// The folder holds something that is no cluster.
     #[error("{} exists but is no PostgreSQL cluster; move it away or choose another data folder", data_dir.display())]
     NotACluster {

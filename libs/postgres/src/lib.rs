@@ -32,6 +32,7 @@ mod paths;
 mod postmaster;
 mod server;
 
+pub use cluster::Incoming;
 pub use error::PostgresError;
 pub use installation::Installation;
 pub use paths::{data_dir, runtime_dir};

@@ -22,12 +22,13 @@ pub const SUPERUSER: &str = "carrel_owner";
 const SOCKET_PORT: u16 = 5432;
 /// `sun_path` holds 108 bytes with its terminating zero.
 const SOCKET_PATH_LIMIT: usize = 107;
+/// Usual [`ServerConfig::start_limit`].
 const START_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Settings for a small machine, and for a log that never holds what was stored.
-const SETTINGS: [(&str, &str); 19] = [
+const SETTINGS: [(&str, &str); 20] = [
     ("max_connections", "60"),
     ("max_worker_processes", "4"),
     ("max_parallel_workers", "2"),
@@ -41,6 +42,8 @@ const SETTINGS: [(&str, &str); 19] = [
     ("wal_compression", "on"),
     ("wal_level", "replica"),
     ("max_wal_senders", "2"),
+    // Where backups stop being made, their slot must not fill the disk.
+    ("max_slot_wal_keep_size", "4GB"),
     ("max_wal_size", "512MB"),
     ("min_wal_size", "80MB"),
     ("random_page_cost", "1.1"),
@@ -65,6 +68,8 @@ pub struct ServerConfig {
     pub tcp_port: Option<u16>,
     /// Server settings that win over the built-in ones, for example `("fsync", "off")` in tests.
     pub settings: Vec<(String, String)>,
+    /// How long it may take until it answers; a restored cluster replays its log first.
+    pub start_limit: Duration,
 }
 
 impl ServerConfig {
@@ -76,6 +81,7 @@ impl ServerConfig {
             superuser: SUPERUSER.to_owned(),
             tcp_port: None,
             settings: Vec::new(),
+            start_limit: START_LIMIT,
         }
     }
 
@@ -183,6 +189,7 @@ struct Prepared {
     socket_dir: PathBuf,
     temporary_socket_dir: Option<tempfile::TempDir>,
     port: u16,
+    start_limit: Duration,
     lock: Lock,
 }
 
@@ -220,11 +227,13 @@ impl Prepared {
             .stderr(second_handle)
             // Ctrl-C in a terminal goes to the whole group; the server must outlive our own draining.
             .process_group(0);
-        Ok(Self { command, cluster, log_path, log_start, socket_dir, temporary_socket_dir, port, lock })
+        let start_limit = config.start_limit;
+        Ok(Self { command, cluster, log_path, log_start, socket_dir, temporary_socket_dir, port, start_limit, lock })
     }
 
     async fn launch(self) -> Result<Server, PostgresError> {
-        let Self { command, cluster, log_path, log_start, socket_dir, temporary_socket_dir, port, lock } = self;
+        let Self { command, cluster, log_path, log_start, socket_dir, temporary_socket_dir, port, start_limit, lock } =
+            self;
         let (started, start) = oneshot::channel();
         let (exit_sender, exit) = watch::channel(None);
         // The kernel sends the parent-death signal when the *thread* that made the child ends, so the child needs a
@@ -241,7 +250,7 @@ impl Prepared {
             }
         };
         let server = Server { child, exit, socket_dir, port, _temporary_socket_dir: temporary_socket_dir, _lock: lock };
-        wait_until_ready(&server, &cluster, &log_path, log_start).await?;
+        wait_until_ready(&server, &cluster, &log_path, log_start, start_limit).await?;
         tracing::info!(socket = %server.socket_dir.display(), port, "the PostgreSQL server is ready");
         Ok(server)
     }
@@ -375,6 +384,7 @@ async fn wait_until_ready(
     cluster: &Path,
     log_path: &Path,
     log_start: u64,
+    limit: Duration,
 ) -> Result<(), PostgresError> {
     let start = Instant::now();
     loop {
@@ -385,8 +395,8 @@ async fn wait_until_ready(
         if Running::read(cluster).is_some_and(|running| running.ready && server.is_child(running.pid)) {
             return Ok(());
         }
-        if start.elapsed() > START_LIMIT {
-            return Err(PostgresError::Timeout { what: "start", seconds: START_LIMIT.as_secs() });
+        if start.elapsed() > limit {
+            return Err(PostgresError::Timeout { what: "start", seconds: limit.as_secs() });
         }
     }
 }

@@ -217,6 +217,12 @@ pub const METRICS: &[Metric] = &[
         "Findings of originals that are not what came: damaged or missing; each check finds them anew.",
     ),
     gauge(
+        "carrel_backup_last_success_timestamp_seconds",
+        Unit::Seconds,
+        &[],
+        "When the newest backup at backup.destination was begun, in seconds since 1970; 0 while there is none, absent without a destination.",
+    ),
+    gauge(
         "carrel_fixity_unsound",
         Unit::Count,
         &["workspace", "verdict"],

@@ -77,7 +77,8 @@ impl Admin {
             .options([("search_path", "carrel,public")])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
-            .max_connections(2)
+            // A backup holds one for its lock and one for its snapshot.
+            .max_connections(4)
             .acquire_timeout(Duration::from_secs(10))
             .connect_with(options)
             .await?;
@@ -270,6 +271,11 @@ pub struct NewClient<'a> {
     pub scopes: &'a Scopes,
     /// Now.
     pub now: DateTime<Utc>,
+}
+
+/// The numbers of this program's migrations.
+pub(crate) fn known_migrations() -> impl Iterator<Item = i64> {
+    MIGRATIONS.iter().map(|migration| migration.version)
 }
 
 /// Compares the migrations of this program with those that the database has seen.

@@ -15,6 +15,7 @@
 pub mod access;
 pub mod admin;
 pub mod audit;
+pub mod backup;
 pub mod baselines;
 pub mod collections;
 pub mod custody;

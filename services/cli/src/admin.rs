@@ -1,5 +1,6 @@
 //! `carrel admin`
 
+use crate::admin_backup::{AdminBackup, AdminRestore};
 use crate::admin_index::AdminIndex;
 use crate::admin_init::Init;
 use crate::admin_jobs::AdminJobs;
@@ -50,6 +51,10 @@ pub(crate) enum Admin {
     /// Whether the originals are what they were.
     #[command(subcommand)]
     Fixity(AdminFixity),
+    /// Back up the database and the originals, list, check and prune backups.
+    Backup(AdminBackup),
+    /// Put a backup back into an empty database and store, and check the result.
+    Restore(AdminRestore),
     /// Search indexes: change the embedding model without downtime.
     #[command(subcommand)]
     Index(AdminIndex),
@@ -118,6 +123,8 @@ impl Admin {
             Self::Jobs(command) => command.run(settings, json).await,
             Self::Store(command) => command.run(settings, json).await,
             Self::Fixity(command) => command.run(settings, json).await,
+            Self::Backup(command) => command.run(settings, json).await,
+            Self::Restore(command) => command.run(settings, json).await,
             Self::Index(command) => command.run(settings, json).await,
             Self::Key { out } => {
                 let key = TokenIssuer::generate_key();
@@ -210,7 +217,7 @@ struct Finding {
     result: Result<String, (String, &'static str)>,
 }
 
-async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
+pub(crate) async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
     let findings = examine(settings).await;
     let sound = findings.iter().all(|finding| finding.result.is_ok());
     if json {

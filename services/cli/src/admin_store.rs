@@ -86,6 +86,13 @@ impl AdminStore {
     }
 }
 
+/// Reads every original, and changes nothing.
+pub(crate) async fn check_whole(settings: &Settings, as_json: bool) -> Result<ExitCode> {
+    let grace = Duration::from_hours(settings.store.orphan_grace_hours);
+    let rules = CheckRules { depth: Depth::Bytes, remedy: Remedy::Tell, grace, now: SystemClock.now() };
+    check(settings, &rules, as_json).await
+}
+
 async fn check(settings: &Settings, rules: &CheckRules, as_json: bool) -> Result<ExitCode> {
     let (database, originals) = (database(settings)?, configured_store(settings)?);
     let workspaces = workspaces(settings).await?;

@@ -99,6 +99,11 @@ pub(crate) enum AdminAudit {
 }
 
 impl AdminAudit {
+    /// The chains of all workspaces.
+    pub(crate) fn whole() -> Self {
+        Self::Verify { workspace: None, key: Vec::new(), anchor: None }
+    }
+
     pub(crate) async fn run(&self, owner: &Owner, json: bool) -> Result<ExitCode> {
         let Self::Verify { workspace, key, anchor } = self;
         let anchor = anchor.as_deref().map(read_anchor).transpose()?;

@@ -4,6 +4,7 @@
 
 mod add;
 mod admin;
+mod admin_backup;
 mod admin_index;
 mod admin_init;
 mod admin_jobs;

@@ -24,8 +24,8 @@ mod validate;
 
 pub use error::ConfigError;
 pub use sections::{
-    Ai, Auth, Breaches, Database, Embedded, Embedder, Extract, Fixity, Inference, Jobs, LogFormat, Ocr, Redis,
-    Screening, Search, Server, Store, StoreKind, Telemetry,
+    Ai, Auth, Backup, BackupMethod, Breaches, Database, Embedded, Embedder, Extract, Fixity, Inference, Jobs,
+    LogFormat, Ocr, Redis, Screening, Search, Server, Store, StoreKind, Telemetry,
 };
 pub use sources::Sources;
 
@@ -37,7 +37,7 @@ use serde::Deserialize;
 pub const BASE: &str = include_str!("../../../../config/base.yaml");
 
 /// The keys whose values are never shown; of an address, only the password is hidden.
-const SECRETS: [&str; 12] = [
+const SECRETS: [&str; 16] = [
     "database.url",
     "database.read_url",
     "database.admin_url",
@@ -45,6 +45,10 @@ const SECRETS: [&str; 12] = [
     "redis.sentinel_password",
     "store.access_key_id",
     "store.secret_access_key",
+    "backup.access_key_id",
+    "backup.secret_access_key",
+    "backup.identity",
+    "backup.passphrase",
     "auth.signing_key",
     "inference.embedder.api_key",
     "screening.digest_key",
@@ -67,6 +71,8 @@ pub struct Settings {
     pub store: Store,
     /// Reading originals again.
     pub fixity: Fixity,
+    /// Backups.
+    pub backup: Backup,
     /// Tokens.
     pub auth: Auth,
     /// Models.

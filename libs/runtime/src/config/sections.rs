@@ -165,6 +165,54 @@ pub struct Fixity {
     pub bytes_per_second: u64,
 }
 
+/// Backups.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// Where they go: `file:///…` or `s3://bucket/prefix?…`.
+    pub destination: Option<String>,
+    /// S3 credentials.
+    #[schemars(with = "Option<String>")]
+    pub access_key_id: Option<SecretString>,
+    /// S3 credentials.
+    #[schemars(with = "Option<String>")]
+    pub secret_access_key: Option<SecretString>,
+    /// Whom they are encrypted to.
+    pub recipient: Option<String>,
+    /// What reads them.
+    #[schemars(with = "Option<String>")]
+    pub identity: Option<SecretString>,
+    /// Instead of both.
+    #[schemars(with = "Option<String>")]
+    pub passphrase: Option<SecretString>,
+    /// How the database is copied.
+    pub database: BackupMethod,
+    /// Folder of PostgreSQL's programs.
+    pub programs: Option<PathBuf>,
+    /// Hours between full backups.
+    pub full_hours: u64,
+    /// Minutes between incremental ones.
+    pub incremental_minutes: Option<u64>,
+    /// Hours for which every backup is kept.
+    pub keep_hours: u64,
+    /// Days for which the last one of each day is kept.
+    pub keep_days: u64,
+}
+
+/// How the database is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupMethod {
+    /// `base` for the private server, `dump` for another.
+    Auto,
+    /// pg_dump.
+    Dump,
+    /// pg_basebackup and the write-ahead log.
+    Base,
+    /// Not by Carrel.
+    None,
+}
+
 /// Tokens.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

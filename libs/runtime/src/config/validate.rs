@@ -3,8 +3,8 @@
 use super::Settings;
 use super::error::ConfigError;
 use super::sections::{
-    Ai, Auth, Database, Embedder, Extract, Fixity, Jobs, Ocr, Redis, Screening, Search, Server, Store, StoreKind,
-    Telemetry,
+    Ai, Auth, Backup, Database, Embedder, Extract, Fixity, Jobs, Ocr, Redis, Screening, Search, Server, Store,
+    StoreKind, Telemetry,
 };
 use secrecy::ExposeSecret;
 use std::ops::RangeInclusive;
@@ -16,6 +16,7 @@ impl Settings {
         self.database.validate()?;
         self.redis.validate()?;
         self.store.validate()?;
+        self.backup.validate()?;
         self.auth.validate()?;
         self.fixity.validate()?;
         self.inference.embedder.validate("inference.embedder")?;
@@ -103,6 +104,31 @@ impl Store {
         cron("store.orphan_schedule", &self.orphan_schedule)?;
         // An upload may take an hour, and must never lose what it has staged.
         within("store.orphan_grace_hours", self.orphan_grace_hours, 2..=8760)
+    }
+}
+
+impl Backup {
+    fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(destination) = &self.destination {
+            scheme("backup.destination", destination, &["file", "s3"])?;
+        }
+        if self.access_key_id.is_some() != self.secret_access_key.is_some() {
+            let problem = "and backup.secret_access_key must be set together";
+            return Err(ConfigError::invalid("backup.access_key_id", problem));
+        }
+        if self.passphrase.is_some() && (self.recipient.is_some() || self.identity.is_some()) {
+            return Err(ConfigError::invalid(
+                "backup.passphrase",
+                "takes the place of recipient and identity: set one",
+            ));
+        }
+        if self.passphrase.as_ref().is_some_and(|passphrase| passphrase.expose_secret().len() < 12) {
+            return Err(ConfigError::invalid("backup.passphrase", "must have at least 12 characters"));
+        }
+        within("backup.full_hours", self.full_hours, 1..=168)?;
+        within("backup.incremental_minutes", self.incremental_minutes.unwrap_or(15), 1..=10_080)?;
+        within("backup.keep_hours", self.keep_hours, 1..=8760)?;
+        within("backup.keep_days", self.keep_days, 1..=3650)
     }
 }
 
