@@ -78,11 +78,10 @@ impl Backups {
     /// How the database is copied.
     pub fn method(&self) -> Method {
         match self.settings.backup.database {
-            BackupMethod::Dump => Method::Dump,
-            BackupMethod::Base => Method::Base,
             BackupMethod::None => Method::None,
+            BackupMethod::Base => Method::Base,
             BackupMethod::Auto if self.settings.database.url.is_none() => Method::Base,
-            BackupMethod::Auto => Method::Dump,
+            BackupMethod::Auto | BackupMethod::Dump => Method::Dump,
         }
     }
 
@@ -206,7 +205,7 @@ pub(crate) fn keep_backing_up(settings: &Settings, url: String, stop: &Cancellat
             };
             match made {
                 Ok(Some(made)) => {
-                    tracing::info!(backup = made.manifest.id, new_bytes = made.manifest.new_bytes, "a backup was made")
+                    tracing::info!(backup = made.manifest.id, new_bytes = made.manifest.new_bytes, "a backup was made");
                 }
                 Ok(None) => {}
                 Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "no backup was made"),

@@ -1,6 +1,7 @@
 //! Backups against a real PostgreSQL: made, checked, damaged, restored, compared.
 
 #![expect(clippy::disallowed_methods, reason = "tests make ids and take the time")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use bytes::Bytes;
 use carrel_assembly::{Backups, FilledStore, Restored, Restoring, Target, configured_store, prune_backups, restore};

@@ -40,7 +40,7 @@ pub(crate) struct Keys {
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keys").field("can_read", &self.identity.is_some()).finish()
+        f.debug_struct("Keys").field("can_read", &self.identity.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -226,8 +226,9 @@ pub async fn unpack_cluster(
 fn ask_recovery(folder: &Path, moment: Option<DateTime<Utc>>) -> Result<(), BackupError> {
     let mut lines = format!("\nrestore_command = 'cp {LOG}/%f \"%p\"'\nrecovery_target_timeline = 'current'\n");
     if let Some(moment) = moment {
-        lines.push_str(&format!("recovery_target_time = '{}'\n", moment.format("%Y-%m-%d %H:%M:%S%.6f+00")));
-        lines.push_str("recovery_target_action = 'promote'\n");
+        lines += "recovery_target_time = '";
+        lines += &moment.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string();
+        lines += "'\nrecovery_target_action = 'promote'\n";
     }
     let failed = || io(format!("recovery cannot be asked for in {}", folder.display()));
     let mut file = std::fs::File::options().append(true).open(folder.join("postgresql.auto.conf")).map_err(failed())?;

@@ -2,6 +2,8 @@
 //! baseline of 10,000. Writes it to the file that is named, checks it, and changes bits in places drawn by a seed.
 //! Prints `figure NAME VALUE` lines.
 
+#![expect(clippy::print_stdout, reason = "a measurement prints")]
+
 use std::error::Error;
 use std::time::Instant;
 

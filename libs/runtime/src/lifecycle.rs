@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+#[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -37,28 +38,58 @@ pub fn failed(program: &str, error: &(dyn std::error::Error + 'static)) -> ExitC
     ExitCode::from(MISCONFIGURED)
 }
 
-/// A token that SIGTERM and SIGINT cancel. A second signal ends the process at once.
+/// A token that SIGTERM and SIGINT (elsewhere than on Unix: Ctrl-C) cancel. A second signal ends the process at once.
 ///
 /// # Errors
 /// The operating system's, if the signals cannot be watched.
 pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::watch()?;
     let stop = CancellationToken::new();
     let cancelled = stop.clone();
     tokio::spawn(async move {
-        let mut next = async || {
-            tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            }
-        };
-        let name = next().await;
+        let name = signals.next().await;
         tracing::info!(signal = name, "stopping; a second signal ends the program at once");
         cancelled.cancel();
-        let name = next().await;
+        let name = signals.next().await;
         tracing::warn!(signal = name, "ending at once");
         std::process::exit(ENDED_BY_SIGNAL);
     });
     Ok(stop)
+}
+
+/// The signals that ask a program to end.
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn watch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one; answers its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn watch() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) -> &'static str {
+        let _ = self.0.recv().await;
+        "Ctrl-C"
+    }
 }

@@ -16,13 +16,13 @@ pub(crate) fn exposition() -> String {
         "process_cpu_seconds_total",
         "counter",
         "User and system CPU time in seconds.",
-        stat.as_ref().map(|stat| stat.cpu_ticks as f64 / rustix::param::clock_ticks_per_second() as f64),
+        stat.as_ref().map(|stat| stat.cpu_ticks as f64 / ticks_per_second()),
     );
     write(
         "process_resident_memory_bytes",
         "gauge",
         "Resident memory in bytes.",
-        stat.as_ref().map(|stat| stat.resident_pages as f64 * rustix::param::page_size() as f64),
+        stat.as_ref().map(|stat| stat.resident_pages as f64 * page_bytes()),
     );
     write(
         "process_virtual_memory_bytes",
@@ -35,14 +35,33 @@ pub(crate) fn exposition() -> String {
         "process_start_time_seconds",
         "gauge",
         "Start of the process in seconds since 1970.",
-        stat.as_ref().and_then(|stat| {
-            Some(boot_time()? + stat.start_ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
-        }),
+        stat.as_ref().and_then(|stat| Some(boot_time()? + stat.start_ticks as f64 / ticks_per_second())),
     );
     let open = std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1) as f64);
     write("process_open_fds", "gauge", "Open file descriptors.", open);
     write("process_max_fds", "gauge", "Limit of open file descriptors.", descriptor_limit());
     text
+}
+
+#[cfg(unix)]
+fn ticks_per_second() -> f64 {
+    rustix::param::clock_ticks_per_second() as f64
+}
+
+#[cfg(unix)]
+fn page_bytes() -> f64 {
+    rustix::param::page_size() as f64
+}
+
+/// Where there is no proc(5), there is nothing to convert.
+#[cfg(not(unix))]
+fn ticks_per_second() -> f64 {
+    f64::NAN
+}
+
+#[cfg(not(unix))]
+fn page_bytes() -> f64 {
+    f64::NAN
 }
 
 struct Stat {

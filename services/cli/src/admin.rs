@@ -1,11 +1,11 @@
 //! `carrel admin`
 
+use crate::admin_audit::AdminAudit;
 use crate::admin_backup::{AdminBackup, AdminRestore};
 use crate::admin_index::AdminIndex;
 use crate::admin_init::Init;
 use crate::admin_jobs::AdminJobs;
 use crate::admin_store::{AdminFixity, AdminStore};
-use crate::audit::AdminAudit;
 use crate::credentials::write_private;
 use crate::output;
 use anyhow::{Context, Result, bail};
@@ -286,7 +286,10 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
     } else if model.join("model.safetensors").is_file() {
         Ok(format!("{}", model.display()))
     } else {
-        Err((format!("{} holds no model", model.display()), "run scripts/setup, or name inference.embedder.model_dir"))
+        Err((
+            format!("{} holds no model", model.display()),
+            "run `carrel setup` (in a checkout: scripts/setup), or name inference.embedder.model_dir",
+        ))
     };
     findings.push(Finding { name: "model", result });
     findings

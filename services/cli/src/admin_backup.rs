@@ -339,7 +339,7 @@ impl AdminRestore {
     /// The same checks as an operator would run.
     async fn check(&self, settings: &Settings, as_json: bool) -> Result<bool> {
         let mut sound = crate::admin::doctor(settings, as_json).await? == ExitCode::SUCCESS;
-        let audit = crate::audit::AdminAudit::whole();
+        let audit = crate::admin_audit::AdminAudit::whole();
         let owner = owner(settings).await?;
         sound &= audit.run(&owner, as_json).await? == ExitCode::SUCCESS;
         owner.close().await;

@@ -1,16 +1,19 @@
 //! The commands, their options and their help.
 
-use crate::{
-    add, admin, ask, audit, baseline, credentials, custody, diff, eval, jobs, report, screen, screening, search, show,
-    up,
-};
-use anyhow::Result;
+use crate::{add, ask, audit, baseline, credentials, custody, diff, eval, jobs, report, screening, search, show};
+#[cfg(unix)]
+use crate::{admin, screen, setup, up};
+use anyhow::{Context, Result};
 use carrel_client::Client;
 use carrel_runtime::config::{Settings, Sources};
 use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Beside `<environment>.yaml`: settings for `carrel admin` alone, such as the owner of the database.
+#[cfg(unix)]
+pub(crate) const OWNER_FILE: &str = "admin.yaml";
 
 /// A self-hosted research archive: documents in, cited answers out.
 ///
@@ -42,7 +45,11 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run everything in this process, on a database of its own, until Ctrl-C.
+    #[cfg(unix)]
     Up,
+    /// Make this machine ready after the package was installed: PostgreSQL, secrets, schema, model, first client, services.
+    #[cfg(unix)]
+    Setup(setup::Setup),
     /// Add files and folders to a collection.
     Add(add::Add),
     /// Find passages.
@@ -81,6 +88,7 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Find personal data and credentials in files; needs no server.
+    #[cfg(unix)]
     Screen(screen::Screen),
     /// Say what happens to personal data and credentials, see what was found, release what is held.
     #[command(subcommand)]
@@ -91,18 +99,31 @@ enum Command {
     #[command(subcommand)]
     Eval(eval::Eval),
     /// For operators: migrate, clients, keys, doctor.
+    #[cfg(unix)]
     #[command(subcommand)]
     Admin(admin::Admin),
     /// Show the settings in force.
     #[command(subcommand)]
     Config(Config),
     /// Print the OpenAPI document of this version.
+    #[cfg(unix)]
     Openapi,
     /// Print the completion script of a shell, for example: carrel completion bash > /etc/bash_completion.d/carrel
     Completion {
         /// Which shell.
         shell: Shell,
     },
+    /// Write the manual pages of all commands to a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder; made when it does not exist.
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+    /// What needs the server's side.
+    #[cfg(not(unix))]
+    #[command(external_subcommand)]
+    Elsewhere(Vec<std::ffi::OsString>),
 }
 
 #[derive(Subcommand)]
@@ -118,10 +139,15 @@ enum Config {
 /// Runs one command.
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let json = arguments.json;
+    #[cfg(unix)]
+    let folder = Sources::folder(arguments.config_dir.as_deref());
     let sources = Sources::from_process(arguments.config_dir.as_deref(), arguments.config.as_deref());
     let connect = || -> Result<Client> { Ok(Client::new(credentials::load(arguments.url.as_deref())?)?) };
     match arguments.command {
+        #[cfg(unix)]
         Command::Up => Box::pin(up::run(Settings::load(&sources)?, json)).await?,
+        #[cfg(unix)]
+        Command::Setup(setup) => return Box::pin(setup.run(&folder, json)).await,
         Command::Add(add) => return add.run(&connect()?, json).await,
         Command::Search(search) => search.run(&connect()?, json).await?,
         Command::Ask(ask) => return ask.run(&connect()?, json).await,
@@ -138,18 +164,58 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Erase(erase) => erase.run(&connect()?, json).await?,
         Command::Receipt(receipt) => return receipt.run(json),
         Command::Audit(audit) => audit.run(&connect()?, json).await?,
+        #[cfg(unix)]
         Command::Screen(screen) => screen.run(json).await?,
         Command::Screening(screening) => screening.run(&connect()?, json).await?,
         Command::Jobs(jobs) => jobs.run(&connect()?, json).await?,
         Command::Eval(eval) => eval.run(&connect()?, json).await?,
-        Command::Admin(admin) => return admin.run(&Settings::load(&sources)?, json).await,
+        #[cfg(unix)]
+        Command::Admin(admin) => {
+            let owner = folder.join(OWNER_FILE);
+            let file = arguments.config.as_deref().or_else(|| owner.exists().then_some(owner.as_path()));
+            let settings = Settings::load(&Sources::from_process(Some(&folder), file))?;
+            crate::account::must_fit(&settings)?;
+            return admin.run(&settings, json).await;
+        }
         Command::Config(Config::Show) => print!("{}", Settings::load(&sources)?.redacted_yaml()),
         Command::Config(Config::Schema) => println!("{}", serde_json::to_string_pretty(&Settings::json_schema()?)?),
         Command::Config(Config::Metrics) => print!("{}", carrel_runtime::catalogue::markdown()),
+        #[cfg(unix)]
         Command::Openapi => println!("{}", serde_json::to_string_pretty(&carrel_rest::openapi_document())?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "carrel", &mut std::io::stdout());
         }
+        Command::Man { folder } => manual(&folder)?,
+        #[cfg(not(unix))]
+        Command::Elsewhere(words) => {
+            let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            anyhow::bail!(
+                "there is no `carrel {name}` on this system: servers run on Linux and macOS; from here, use one with --url \
+                 (`carrel --help` lists what there is)"
+            );
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One page for `carrel` and one for each of its commands.
+fn manual(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    clap_mangen::generate_to(Arguments::command(), folder)
+        .with_context(|| format!("the pages cannot be written to {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arguments, manual};
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_sound_and_every_command_has_a_page() {
+        Arguments::command().debug_assert();
+        let folder = tempfile::tempdir().unwrap();
+        manual(&folder.path().join("man1")).unwrap();
+        let pages = std::fs::read_dir(folder.path().join("man1")).unwrap().count();
+        assert!(pages > Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()).count());
+    }
 }

@@ -21,9 +21,19 @@ pub(crate) fn path() -> Result<PathBuf> {
     }
     let folder = match std::env::var_os("XDG_CONFIG_HOME") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-        _ => PathBuf::from(std::env::var_os("HOME").ok_or_else(|| anyhow!("HOME is not set"))?).join(".config"),
+        _ => own_folder()?,
     };
     Ok(folder.join("carrel/credentials.json"))
+}
+
+#[cfg(not(windows))]
+fn own_folder() -> Result<PathBuf> {
+    Ok(PathBuf::from(std::env::var_os("HOME").ok_or_else(|| anyhow!("HOME is not set"))?).join(".config"))
+}
+
+#[cfg(windows)]
+fn own_folder() -> Result<PathBuf> {
+    Ok(PathBuf::from(std::env::var_os("APPDATA").ok_or_else(|| anyhow!("APPDATA is not set"))?))
 }
 
 /// The credentials to use: from the environment (CARREL_CLIENT_ID and CARREL_CLIENT_SECRET with a URL), else the file.
@@ -68,12 +78,11 @@ pub(crate) fn save(credentials: &Credentials) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Writes a file of mode 0600 in one step.
+/// Writes a file of mode 0600 in one step. (On Windows, a user's own folders are closed to others.)
 pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        private_folder(folder)?;
     }
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
@@ -82,8 +91,21 @@ pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    drop(file);
     std::fs::rename(&draft, path)
+}
+
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }

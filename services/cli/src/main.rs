@@ -2,12 +2,22 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command answers on standard output")]
 
+#[cfg(unix)]
+mod account;
 mod add;
+#[cfg(unix)]
 mod admin;
+#[cfg(unix)]
+mod admin_audit;
+#[cfg(unix)]
 mod admin_backup;
+#[cfg(unix)]
 mod admin_index;
+#[cfg(unix)]
 mod admin_init;
+#[cfg(unix)]
 mod admin_jobs;
+#[cfg(unix)]
 mod admin_store;
 mod ask;
 mod audit;
@@ -20,10 +30,14 @@ mod eval;
 mod jobs;
 mod output;
 mod report;
+#[cfg(unix)]
 mod screen;
 mod screening;
 mod search;
+#[cfg(unix)]
+mod setup;
 mod show;
+#[cfg(unix)]
 mod up;
 
 use anyhow::Result;
@@ -32,6 +46,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // `carrel up` reads documents in children of itself.
+    #[cfg(unix)]
     if carrel_extract::is_child() {
         return carrel_extract::child_main();
     }

@@ -20,11 +20,7 @@ impl Sources {
     /// What a program uses: the options if given, else `CARREL_CONFIG_DIR` (else `/etc/carrel`), `CARREL_ENVIRONMENT`,
     /// and every variable that starts with `CARREL__`.
     pub fn from_process(config_dir: Option<&Path>, config_file: Option<&Path>) -> Self {
-        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let dir = match config_dir {
-            Some(dir) => dir.to_owned(),
-            None => set("CARREL_CONFIG_DIR").map_or_else(|| PathBuf::from("/etc/carrel"), PathBuf::from),
-        };
+        let dir = Self::folder(config_dir);
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name.starts_with(super::layers::VARIABLE_PREFIX))
@@ -34,6 +30,14 @@ impl Sources {
             environment: set("CARREL_ENVIRONMENT"),
             file: config_file.map(Path::to_owned),
             variables,
+        }
+    }
+
+    /// The configuration folder: the option if given, else `CARREL_CONFIG_DIR`, else `/etc/carrel`.
+    pub fn folder(config_dir: Option<&Path>) -> PathBuf {
+        match config_dir {
+            Some(dir) => dir.to_owned(),
+            None => set("CARREL_CONFIG_DIR").map_or_else(|| PathBuf::from("/etc/carrel"), PathBuf::from),
         }
     }
 
@@ -64,4 +68,9 @@ impl Sources {
         self.variables.push((name.into(), value.into()));
         self
     }
+}
+
+/// A variable of the process; an empty one counts as unset.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
