@@ -134,7 +134,7 @@ async fn a_dump_and_its_originals_come_back_and_only_what_is_new_is_stored() {
 
     // To another database and an empty store.
     let other = TestDatabase::create().await;
-    other.owner.execute("drop schema carrel cascade; drop table public._sqlx_migrations").await.unwrap();
+    other.owner.execute("drop schema carrel, carrel_jobs cascade; drop table public._sqlx_migrations").await.unwrap();
     let place = self::folder();
     let mut restoring = dumped(place.path(), &other);
     restoring.backup = settings.backup.clone();
@@ -233,7 +233,7 @@ async fn wrong_keys_foreign_signatures_and_newer_schemas_are_named() {
     let mut wrong = elsewhere();
     let (identity, recipient) = new_identity();
     (wrong.backup.identity, wrong.backup.recipient) = (Some(identity), Some(recipient));
-    other.owner.execute("drop schema carrel cascade; drop table public._sqlx_migrations").await.unwrap();
+    other.owner.execute("drop schema carrel, carrel_jobs cascade; drop table public._sqlx_migrations").await.unwrap();
     let said = refused(&wrong, &newest).await;
     assert!(said.contains("the backup was made for another key: name the identity of the recipient"), "{said}");
     let mut none = elsewhere();

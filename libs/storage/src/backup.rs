@@ -196,7 +196,8 @@ impl Admin {
 
     /// Whether nothing of Carrel is in the database.
     pub async fn is_empty(&self) -> Result<bool, StorageError> {
-        let statement = "select to_regnamespace('carrel') is null and to_regclass('public._sqlx_migrations') is null";
+        let statement = "select to_regnamespace('carrel') is null and to_regnamespace('carrel_jobs') is null
+             and to_regclass('public._sqlx_migrations') is null";
         Ok(sqlx::query_scalar(statement).fetch_one(self.pool()).await?)
     }
 
