@@ -13,6 +13,8 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+const NO_BACKUP: &str = "there is no backup: make one with `carrel admin backup create`";
+
 #[derive(Args)]
 pub(crate) struct AdminBackup {
     #[command(subcommand)]
@@ -56,7 +58,7 @@ pub(crate) struct AdminRestore {
     /// The backup; the newest when not given.
     id: Option<String>,
     /// Restore this moment (RFC 3339): exactly, where the log was kept; else the last backup before it.
-    #[arg(long, conflicts_with = "id")]
+    #[arg(long, conflicts_with = "id", value_parser = moment)]
     to: Option<DateTime<Utc>>,
     /// Where the backups are, instead of backup.destination.
     #[arg(long)]
@@ -194,6 +196,10 @@ fn described(signed: &Signed) -> serde_json::Value {
     })
 }
 
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse().map_err(|_| "write a time like 2026-11-21T14:05:00Z".to_owned())
+}
+
 async fn list(settings: &Settings, as_json: bool) -> Result<ExitCode> {
     let repository = Backups::new(settings, None)?.open().await?;
     let mut rows = Vec::new();
@@ -217,6 +223,8 @@ async fn list(settings: &Settings, as_json: bool) -> Result<ExitCode> {
     }
     if as_json {
         output::json(&rows)?;
+    } else if sound && keys.is_empty() {
+        println!("{NO_BACKUP}");
     }
     for key in keys {
         println!("{key}");
@@ -241,13 +249,13 @@ async fn check(settings: &Settings, damaged: Damaged, as_json: bool) -> Result<E
         println!("FAULT  {fault}");
     }
     println!("{} backups, {} chunks read, {} bytes", checked.backups, checked.chunks, checked.bytes);
-    if checked.originals > 0 {
+    if settings.backup.identity.is_some() || settings.backup.passphrase.is_some() {
         println!("{} originals of the newest decrypted and compared", checked.originals);
     } else {
         println!("stored bytes compared; their content only with backup.identity or backup.passphrase");
     }
     if checked.backups == 0 {
-        println!("there is no backup: make one with `carrel admin backup create`");
+        println!("{NO_BACKUP}");
     }
     if !checked.unsound.is_empty() {
         println!("not to be restored whole: {}", checked.unsound.join(", "));
