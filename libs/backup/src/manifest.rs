@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 /// The shape of a manifest; another shape gets another name.
 const FORMAT: &str = "carrel-backup/1";
 const FOLDER: &str = "backups";
-/// How times stand in names.
-const STAMP: &str = "%Y%m%dT%H%M%SZ";
+/// How times stand in names: to the millisecond, so that two backups made one right after the other are two.
+const STAMP: &str = "%Y%m%dT%H%M%S%.3fZ";
 
 /// Whether the database begins anew or goes on from the last full backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
