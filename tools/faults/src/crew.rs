@@ -103,6 +103,11 @@ pub struct Crew {
 }
 
 impl Crew {
+    /// Workers hired from now on find PostgreSQL there.
+    pub fn move_to(&mut self, database: String) {
+        self.place.database = database;
+    }
+
     /// Nobody yet; `folder` takes logs and journals.
     pub fn new(binary: &Path, folder: &Path, place: Place) -> Self {
         let (binary, folder) = (binary.to_owned(), folder.to_owned());

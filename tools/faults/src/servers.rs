@@ -6,8 +6,13 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 /// The checkout.
 pub fn root() -> &'static Path {
@@ -49,7 +54,7 @@ impl Postgres {
             folder: folder.to_owned(),
             port: free_port()?,
             settings: format!(
-                "fsync=on synchronous_commit=on full_page_writes=on wal_level=replica max_connections=60 {settings}"
+                "fsync=on synchronous_commit=on full_page_writes=on wal_level=replica max_wal_senders=4 max_connections=60 {settings}"
             ),
         };
         server.up().await?;
@@ -81,9 +86,79 @@ impl Postgres {
         self.script("stop").await
     }
 
+    /// Starts a streaming replica of this one in `folder`.
+    pub async fn replica(&self, folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut command = Command::new(root().join("scripts/lib/test-postgres"));
+        command.arg("follow").arg(folder).arg(self.port.to_string()).stdin(Stdio::null());
+        command.env("CARREL_TEST_POSTGRES_SETTINGS", &self.settings);
+        let log = folder.with_extension("log");
+        let told = folder.with_extension("address");
+        // The server keeps these open, so they must be no pipes of ours.
+        command.stdout(File::create(&told)?).stderr(File::create(&log)?);
+        let status = command.status().await.context("scripts/lib/test-postgres cannot be run")?;
+        ensure!(status.success(), "no replica; see {}", log.display());
+        let address = std::fs::read_to_string(&told)?;
+        let port = address.split(['/', ':']).filter_map(|word| word.parse().ok()).next_back();
+        let port = port.with_context(|| format!("{address} names no port"))?;
+        Ok(Self { folder: folder.to_owned(), port, settings: self.settings.clone() })
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The address of a database for a login.
     pub fn url(&self, login: &str, database: &str) -> String {
-        format!("postgres://{login}@127.0.0.1:{}/{database}", self.port)
+        address(self.port, login, database)
+    }
+}
+
+/// The address of a database behind a port of this machine.
+pub fn address(port: u16, login: &str, database: &str) -> String {
+    format!("postgres://{login}@127.0.0.1:{port}/{database}")
+}
+
+/// One address for whichever server serves just now, as a cluster's service is.
+#[derive(Debug)]
+pub struct Door {
+    port: u16,
+    target: Arc<AtomicU16>,
+    _porter: AbortOnDropHandle<()>,
+}
+
+impl Door {
+    /// Opens a port that leads to another.
+    pub async fn open(target: u16) -> Result<Self> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        let port = listener.local_addr()?.port();
+        let target = Arc::new(AtomicU16::new(target));
+        let leads_to = Arc::clone(&target);
+        let porter = tokio::spawn(async move {
+            let mut guests = JoinSet::new();
+            while let Ok((mut guest, _)) = listener.accept().await {
+                let to = leads_to.load(Ordering::Relaxed);
+                guests.spawn(async move {
+                    // A server that is away ends the connection, as its own port would.
+                    if let Ok(mut host) = TcpStream::connect(("127.0.0.1", to)).await {
+                        let _ = tokio::io::copy_bidirectional(&mut guest, &mut host).await;
+                    }
+                });
+                while guests.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self { port, target, _porter: AbortOnDropHandle::new(porter) })
+    }
+
+    /// New connections go there.
+    pub fn lead_to(&self, target: u16) {
+        self.target.store(target, Ordering::Relaxed);
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 }
 

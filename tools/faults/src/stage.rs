@@ -4,6 +4,7 @@ use crate::crew::{Crew, Ended, Hire, Place};
 use crate::lab::{Lab, OWNER, SERVICE};
 use crate::probe::{self, Effect, Graph};
 use crate::report::Report;
+use crate::servers::address;
 use crate::verdict;
 use anyhow::{Context, Result, bail};
 use carrel_domain::job::{JobSpec, JobState};
@@ -127,15 +128,7 @@ impl Stage {
         let name = lab.database().await?;
         let folder = lab.row_folder()?;
         let url = lab.postgres.url(SERVICE, &name);
-        let mut options = DatabaseOptions::new(&url);
-        options.application_name = "driver".to_owned();
-        options.pool_size = 4;
-        let database = Database::connect_lazy(&options)?;
-        let owner = PgPoolOptions::new()
-            .max_connections(3)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect(&lab.postgres.url(OWNER, &name))
-            .await?;
+        let (database, owner) = connect(&url, &lab.postgres.url(OWNER, &name)).await?;
         let workspace = WorkspaceId(Uuid::now_v7());
         add_workspace(&owner, workspace).await?;
         let redis = (plan.way == Way::Redis).then(|| lab.redis.url());
@@ -164,6 +157,16 @@ impl Stage {
             name,
             begun: Instant::now(),
         })
+    }
+
+    /// From now on everybody reaches PostgreSQL by this port; before anybody is hired.
+    pub async fn pass_through(&mut self, port: u16) -> Result<()> {
+        let url = address(port, SERVICE, &self.name);
+        self.owner.close().await;
+        self.database.close().await;
+        (self.database, self.owner) = connect(&url, &address(port, OWNER, &self.name)).await?;
+        self.crew.move_to(url);
+        Ok(())
     }
 
     /// `full`, or `quick` in a short run.
@@ -362,6 +365,16 @@ impl Stage {
         self.lab.drop_database(&self.name).await?;
         Ok((self.lab, self.report))
     }
+}
+
+/// The connections of a row's driver, and of those who see everything.
+async fn connect(service: &str, owner: &str) -> Result<(Database, PgPool)> {
+    let mut options = DatabaseOptions::new(service);
+    options.application_name = "driver".to_owned();
+    options.pool_size = 4;
+    let database = Database::connect_lazy(&options)?;
+    let pool = PgPoolOptions::new().max_connections(3).acquire_timeout(Duration::from_secs(5));
+    Ok((database, pool.connect(owner).await?))
 }
 
 /// Adds a workspace.

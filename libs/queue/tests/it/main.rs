@@ -11,5 +11,7 @@ mod lifecycle;
 mod model;
 mod order;
 mod sentinel;
+mod server;
 mod support;
+mod tls;
 mod wall;

@@ -1,56 +1,9 @@
 //! A primary that Sentinel names, and another one after it: real servers, started and stopped here.
 
+use crate::server::Server;
 use crate::support::{Act, Bench, Carry, Probe, until};
 use carrel_domain::job::{JobSpec, JobState};
 use carrel_queue::{RedisOptions, Transport};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-
-struct Server {
-    port: u16,
-    process: Child,
-    folder: PathBuf,
-}
-
-impl Server {
-    /// Starts `redis-server` with these settings, one per line.
-    fn start(arguments: &[&str], settings: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = std::env::temp_dir().join(format!("carrel-sentinel-{port}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("redis.conf");
-        let settings = format!(
-            "port {port}\nbind 127.0.0.1\nsave \"\"\nappendonly no\nrepl-diskless-sync-delay 0\ndir {}\n{settings}",
-            folder.display()
-        );
-        std::fs::write(&file, settings).unwrap();
-        let process = Command::new("redis-server").arg(&file).args(arguments).stdout(Stdio::null()).spawn().unwrap();
-        Self { port, process, folder }
-    }
-
-    async fn ask(&self, command: &str) -> redis::RedisResult<redis::Value> {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
-        let mut words = command.split_ascii_whitespace();
-        let mut asked = redis::cmd(words.next().unwrap_or_default());
-        words.for_each(|word| {
-            asked.arg(word);
-        });
-        asked.query_async(&mut connection).await
-    }
-
-    async fn text(&self, command: &str) -> String {
-        format!("{:?}", self.ask(command).await.ok())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        std::fs::remove_dir_all(&self.folder).unwrap();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_primary_carries_on() {

@@ -81,6 +81,7 @@ pub const ROWS: &[Row] = &[
     row("redis-absent", "Redis is not there when workers start; it comes after half a minute", act!(redis::absent))
         .with_redis(),
     row("pg-restart", "PostgreSQL ends at once and is started again", act!(postgres::restart)),
+    row("pg-failover", "PostgreSQL ends at once and its synchronous replica takes over", act!(postgres::fail_over)),
     row("pg-disconnect", "every connection to PostgreSQL is ended by it", act!(postgres::disconnect)),
     row("pg-exhausted", "others hold every connection that PostgreSQL has for 5 s", act!(postgres::exhausted)),
     row("pg-no-room", "the disk of PostgreSQL's tables is full for 4 s", act!(postgres::no_room)),

@@ -1,16 +1,17 @@
-//! PostgreSQL that dies, drops its connections, has none left, or no room.
+//! PostgreSQL that dies, is replaced by its replica, drops its connections, has none left, or no room.
 
 use super::PATIENCE;
-use crate::lab::SERVICE;
+use crate::lab::{OWNER, SERVICE};
+use crate::servers::Door;
 use crate::stage::Stage;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 async fn begin(stage: &mut Stage) -> Result<()> {
     stage.report.allowed_s = Some(5.0);
@@ -68,8 +69,8 @@ pub(super) async fn exhausted(stage: &mut Stage) -> Result<()> {
         terminate(stage, "a.usename = 'carrel_service'").await?;
         let options = PgConnectOptions::from_str(&stage.lab.postgres.url(SERVICE, "postgres"))?;
         let mut hoard = Vec::new();
-        let until = tokio::time::Instant::now() + Duration::from_secs(5);
-        while tokio::time::Instant::now() < until {
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
             match PgConnection::connect_with(&options).await {
                 Ok(connection) => hoard.push(connection),
                 // Whatever a worker gives up is taken as well.
@@ -88,6 +89,51 @@ pub(super) async fn exhausted(stage: &mut Stage) -> Result<()> {
         stage.effects(100, 10).await?;
     }
     finish(stage).await
+}
+
+/// A replica that has confirmed every flushed commit takes over from a primary that ends at once.
+pub(super) async fn fail_over(stage: &mut Stage) -> Result<()> {
+    let replica = stage.lab.postgres.replica(&stage.lab.folder().join("replica")).await?;
+    let door = Door::open(stage.lab.postgres.port()).await?;
+    stage.pass_through(door.port()).await?;
+    // A commit that was confirmed is then on both.
+    await_replica(stage, "'*'").await?;
+    begin(stage).await?;
+    stage.pause(200, 800).await;
+    let begun = Utc::now();
+    stage.lab.postgres.stop().await?;
+    stage.pause(100, 1500).await;
+    let mut promoting = PgConnection::connect(&replica.url(OWNER, "postgres")).await?;
+    sqlx::query("select pg_promote()").execute(&mut promoting).await?;
+    sqlx::query("alter system reset synchronous_standby_names").execute(&mut promoting).await?;
+    sqlx::query("select pg_reload_conf()").execute(&mut promoting).await?;
+    promoting.close().await?;
+    door.lead_to(replica.port());
+    stage.injured_from(begun);
+    stage.effects(200, 20).await?;
+    let ended = finish(stage).await;
+    // The next row finds the old one as it was; what it has of this row is dropped with the row.
+    stage.lab.postgres.up().await?;
+    let mut old = stage.lab.superuser().await?;
+    sqlx::query("alter system reset synchronous_standby_names").execute(&mut old).await?;
+    sqlx::query("select pg_reload_conf()").execute(&mut old).await?;
+    old.close().await?;
+    replica.stop().await?;
+    ended
+}
+
+/// Commits wait for these replicas from now on, and one of them streams.
+async fn await_replica(stage: &Stage, names: &str) -> Result<()> {
+    let statement = format!("alter system set synchronous_standby_names = {names}");
+    sqlx::query(AssertSqlSafe(statement)).execute(&stage.owner).await?;
+    sqlx::query("select pg_reload_conf()").execute(&stage.owner).await?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let synchronous = "select exists (select from pg_stat_replication r where r.sync_state = 'sync')";
+    while !sqlx::query_scalar::<_, bool>(synchronous).fetch_one(&stage.owner).await? {
+        ensure!(Instant::now() < deadline, "no replica streams");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// A small file system of its own.
