@@ -63,7 +63,7 @@ codes! {
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported_media_type", "The body has the wrong media type",
         "Send application/json, or multipart/form-data for uploads.";
     BODY_TOO_LARGE = 413 "body_too_large", "The body is too large",
-        "Send less; `detail` names the limit.";
+        "Send less: `server.body_limit_bytes` and `server.upload_limit_bytes` are the limits.";
     EMPTY_FILE = 422 "empty_file", "The file is empty",
         "Send a file that has at least one byte.";
     WITHHELD = 409 "withheld", "Screening withholds the version",

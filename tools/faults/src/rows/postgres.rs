@@ -93,7 +93,8 @@ pub(super) async fn exhausted(stage: &mut Stage) -> Result<()> {
 
 /// A replica that has confirmed every flushed commit takes over from a primary that ends at once.
 pub(super) async fn fail_over(stage: &mut Stage) -> Result<()> {
-    let replica = stage.lab.postgres.replica(&stage.lab.folder().join("replica")).await?;
+    let folder = stage.lab.folder().join("replica");
+    let replica = stage.lab.postgres.replica(&folder).await?;
     let door = Door::open(stage.lab.postgres.port()).await?;
     stage.pass_through(door.port()).await?;
     // A commit that was confirmed is then on both.
@@ -119,6 +120,7 @@ pub(super) async fn fail_over(stage: &mut Stage) -> Result<()> {
     sqlx::query("select pg_reload_conf()").execute(&mut old).await?;
     old.close().await?;
     replica.stop().await?;
+    std::fs::remove_dir_all(&folder).context("the replica cannot be removed")?;
     ended
 }
 
