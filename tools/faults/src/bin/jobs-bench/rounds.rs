@@ -80,13 +80,18 @@ impl Bench {
         .execute(&self.owner)
         .await?;
         sqlx::query("vacuum (analyze) carrel.job").execute(&self.owner).await?;
+        // A million jobs gather over hours: their pages are on the disk by then.
+        sqlx::query("checkpoint").execute(&self.owner).await?;
         Ok(())
     }
 
     async fn completed(&self) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar("select count(*) from carrel.job_all j where j.state = 'completed'")
-            .fetch_one(&self.owner)
-            .await?;
+        // By the index of those that ended: looking must not cost more the more wait.
+        let count: i64 = sqlx::query_scalar(
+            "select count(*) from carrel.job_all j where j.finished_at is not null and j.state = 'completed'",
+        )
+        .fetch_one(&self.owner)
+        .await?;
         Ok(count.unsigned_abs())
     }
 }
