@@ -35,8 +35,11 @@ pub(super) async fn restart(stage: &mut Stage) -> Result<()> {
         stage.lab.postgres.stop().await?;
         stage.pause(500, 2500).await;
         stage.lab.postgres.up().await?;
+        let before = crate::events::read(&stage.folder)?.len();
         stage.injured_from(begun);
         stage.effects(200, 20).await?;
+        // The next stop would count as this one's recovery.
+        stage.until_started(before + 1, Duration::from_secs(30)).await?;
     }
     finish(stage).await
 }
