@@ -328,6 +328,19 @@ impl Stage {
         }
     }
 
+    /// Waits until a worker has told PostgreSQL that it is there; before that it may not know what TERM means.
+    pub async fn until_announced(&self, worker: WorkerId) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let known = "select exists (select from carrel.worker w where w.id = $1)";
+        while !sqlx::query_scalar::<_, bool>(known).bind(worker.0).fetch_one(&self.owner).await? {
+            if Instant::now() > deadline {
+                bail!("a worker has not announced itself");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
     /// Waits until handlers have begun at least `count` times.
     pub async fn until_started(&mut self, count: usize, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 on_both! {
     expired_lease_runs_again_and_the_old_claim_is_refused;
     poison_is_discarded_after_three_crashes;
+    jobs_of_one_process_that_expire_apart_were_together;
     lost_claim_stops_the_handler;
 }
 
@@ -58,6 +59,31 @@ async fn poison_is_discarded_after_three_crashes(carry: Carry) {
     }
     let job = bench.job(id).await;
     assert_eq!((job.state, job.last_error.unwrap().code.as_str()), (JobState::Discarded, "poison"));
+    bench.finish().await;
+}
+
+async fn jobs_of_one_process_that_expire_apart_were_together(carry: Carry) {
+    let bench = Bench::new(carry).await;
+    let mut specs = vec![Act::Complete.spec(), Act::Complete.spec()];
+    specs.iter_mut().for_each(|spec| spec.max_attempts = 9);
+    let ids = bench.enqueue(&specs).await;
+    sqlx::query("update carrel.job set crashes = 2").execute(&bench.owner).await.unwrap();
+    let first = ghost(Duration::from_millis(1));
+    jobs::register(&bench.database, &first, "here", "1", &[QueueName::Ingest], false).await.unwrap();
+    let later = jobs::Worker { lease: Duration::from_secs(1), ..first.clone() };
+    assert_eq!(claim_as(&bench, &later, 1).await.len(), 1);
+    assert_eq!(claim_as(&bench, &first, 1).await.len(), 1);
+    for _ in 0..2 {
+        until("one lease is swept", async || {
+            let swept = jobs::sweep(&bench.database).await.unwrap();
+            assert_eq!(swept.discarded, 0, "neither was alone");
+            (swept.revived == 1).then_some(())
+        })
+        .await;
+    }
+    for id in ids {
+        assert_eq!(bench.job(id).await.state, JobState::Available);
+    }
     bench.finish().await;
 }
 

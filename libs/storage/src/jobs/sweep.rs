@@ -27,8 +27,9 @@ pub struct Swept {
 
 /// Ends executions whose lease has expired: again available, or discarded after three crashes or the last attempt.
 ///
-/// Several jobs that ran in one process and expired together did not all end it. So the crash that condemns a job must
-/// have met it alone; jobs that crashed together twice come back at different moments, which brings the culprit there.
+/// Several jobs that ran in one process did not all end it. So the crash that condemns a job must have met it alone; jobs
+/// that crashed together twice come back at different moments, which brings the culprit there. Leases of one process end
+/// at different moments: with a job are all that the process still holds, and all that it was seen to lose before.
 ///
 /// State and lease are checked under the row's lock: a completion that is faster wins.
 pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
@@ -45,11 +46,29 @@ pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
              limit $1
              for no key update of j skip locked
          ),
+         held as (
+             select j.worker_id, count(*) as jobs
+             from carrel_jobs.running r
+             join carrel.job j on j.id = r.job_id
+             where j.state = 'running' and j.worker_id in (select e.worker_id from expired e)
+             group by j.worker_id
+         ),
+         company as (
+             select h.worker_id, h.jobs + coalesce(w.lost_jobs, 0) > 1 as together
+             from held h
+             left join carrel.worker w on w.id = h.worker_id
+         ),
          counted as (
-             select e.id, least(e.crashes + 1, case when w.jobs > 1 then $2 - 1 else $2 end) as crashes, w.jobs > 1 as together
+             select e.id, least(e.crashes + 1, case when c.together then $2 - 1 else $2 end) as crashes,
+                    coalesce(c.together, false) as together
              from expired e
-             join (select worker_id, count(*) as jobs from expired group by worker_id) w
-                  on w.worker_id is not distinct from e.worker_id
+             left join company c on c.worker_id = e.worker_id
+         ),
+         remembered as (
+             update carrel.worker w
+             set lost_jobs = w.lost_jobs + l.jobs
+             from (select e.worker_id, count(*) as jobs from expired e group by e.worker_id) l
+             where w.id = l.worker_id
          ),
          ended as (
              update carrel.job j
