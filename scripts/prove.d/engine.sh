@@ -134,13 +134,32 @@ inside() {
 
 # build TARGET TAG [OPTION…]
 engine_build() {
-    local target=$1 tag=$2 network=()
+    local target=$1 tag=$2 network=() file="$ROOT/docker/Dockerfile"
     shift 2
-    if [ "$engine" = own ]; then
-        network=(--network host)
+    if [ "$engine" = own ]; then network=(--network host); fi
+    if [ -n "${CARREL_PROGRAMS:-}" ]; then
+        engine_programs "${network[@]}"
+        file="$engine_dir/Dockerfile"
+    elif [ "$engine" = own ]; then
         engine_images build
     fi
-    docker build --quiet "${network[@]}" --file "$ROOT/docker/Dockerfile" --target "$target" --tag "$tag" "$@" "$ROOT" >/dev/null
+    docker build --quiet "${network[@]}" --file "$file" --target "$target" --tag "$tag" "$@" "$ROOT" >/dev/null
+}
+
+# The Dockerfile with the programs of CARREL_PROGRAMS, stripped, in the place of the stage that compiles them; all else is as it is.
+engine_programs() {
+    local context="$engine_dir/programs" program
+    rm -rf "$context"
+    mkdir -p "$context/out"
+    for program in carrel carrel-api carrel-worker carrel-ai; do strip -o "$context/out/$program" "$CARREL_PROGRAMS/$program"; done
+    cp -L /etc/ssl/certs/ca-certificates.crt "$context/"
+    docker build --quiet "$@" --tag carrel-prove:programs --file - "$context" >/dev/null <<'DOCKERFILE'
+FROM debian:bookworm-slim
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY out /out
+DOCKERFILE
+    awk '/^FROM / { skip = 0 } / AS build$/ { print "FROM carrel-prove:programs AS build"; skip = 1 } !skip' \
+        "$ROOT/docker/Dockerfile" >"$engine_dir/Dockerfile"
 }
 
 # Ends the own engine; its images stay for the next run.

@@ -80,6 +80,7 @@ impl Backups {
         match self.settings.backup.database {
             BackupMethod::None => Method::None,
             BackupMethod::Base => Method::Base,
+            BackupMethod::PgBackRest => Method::PgBackRest,
             BackupMethod::Auto if self.settings.database.url.is_none() => Method::Base,
             BackupMethod::Auto | BackupMethod::Dump => Method::Dump,
         }
@@ -112,6 +113,7 @@ impl Backups {
             owner,
             url,
             programs: &programs,
+            stanza: self.settings.backup.stanza.as_deref(),
             spool: &spool,
             originals: &store,
             signing_key: self.key.as_ref(),
@@ -119,6 +121,16 @@ impl Backups {
         let version = carrel_runtime::build::VERSION.to_owned();
         let wish = Wish { kind, method: self.method(), now: SystemClock.now(), version };
         Ok(carrel_backup::create(&repository, &source, &wish, &key, &|| SystemClock.now()).await?)
+    }
+
+    /// What is wrong with the newest backup in pgBackRest's repository; `None` where it did not make one.
+    pub async fn fault_of_pgbackrest(&self, repository: &Repository) -> Result<Option<String>, AssemblyError> {
+        let Some(last) = repository.backups().await?.pop() else { return Ok(None) };
+        // A manifest that cannot be read is reported by the check of the destination.
+        let Ok(signed) = repository.manifest(&last.id).await else { return Ok(None) };
+        let Some(outside) = signed.manifest.database.and_then(|part| part.outside) else { return Ok(None) };
+        let fault = carrel_backup::pgbackrest::fault(&outside, &self.programs()).await?;
+        Ok(fault.map(|fault| format!("backup {}: {fault}", last.id)))
     }
 
     /// How long backups are kept.

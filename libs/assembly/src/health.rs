@@ -33,8 +33,8 @@ pub(crate) fn watch_parts(health: &Registry, parts: &Parts) {
         let database = database.clone();
         async move {
             within(UNREACHABLE_DATABASE, async {
-                database.ping().await?;
-                database.check_role().await
+                database.check_role().await?;
+                database.check_space().await
             })
             .await
         }

@@ -6,6 +6,7 @@ use crate::error::AssemblyError;
 use crate::install::login_of;
 use crate::parts::SystemIds;
 use crate::store::configured;
+use carrel_backup::pgbackrest::{self, Replay};
 use carrel_backup::{BackupError, Choice, Manifest, Method, PutBack, Repository, Signed, Trust, restore as steps};
 use carrel_postgres::{Incoming, Installation, SUPERUSER, Server, ServerConfig};
 use carrel_runtime::config::Settings;
@@ -70,6 +71,8 @@ pub struct Restored {
     pub server: Option<Server>,
     /// The folder of the cluster that somebody else is to start.
     pub cluster: Option<PathBuf>,
+    /// How much of its archive pgBackRest will replay there.
+    pub replay: Option<Replay>,
 }
 
 /// Restores as `target` says. Every digest is compared on its way; a fault ends it before anything looks whole.
@@ -94,6 +97,7 @@ pub async fn restore(settings: &Settings, backups: &Backups, target: &Target) ->
         key_restored: false,
         server: None,
         cluster: None,
+        replay: None,
     };
     if target.parts != Restoring::Originals {
         restore_database(settings, backups, &repository, manifest, moment, target, &mut restored).await?;
@@ -124,6 +128,25 @@ async fn restore_database(
         return Err(BackupError::NoBackup(words.to_owned()).into());
     };
     let programs = backups.programs();
+    if let Some(outside) = &part.outside {
+        let Some(folder) = &target.cluster else {
+            let words = format!(
+                "backup {} of pgBackRest's stanza {} holds the database: restore it with --cluster FOLDER, the server's own, which must be empty; start PostgreSQL on it, then run this with --only originals",
+                outside.label, outside.stanza
+            );
+            return Err(BackupError::NoBackup(words).into());
+        };
+        let replay = match (&target.choice, moment) {
+            (Choice::Newest, _) => Replay::Everything,
+            (Choice::Moment(_), Some(moment)) => Replay::Moment(moment),
+            (Choice::Id(_) | Choice::Moment(_), _) => Replay::Backup,
+        };
+        std::fs::create_dir_all(folder)?;
+        pgbackrest::restore(outside, folder, &replay, &programs).await?;
+        restored.cluster = Some(folder.clone());
+        restored.replay = Some(replay);
+        return Ok(());
+    }
     if let Some(folder) = &target.cluster {
         if part.method != Method::Base {
             let words = "the backup holds a dump, no cluster: leave --cluster out";

@@ -21,6 +21,8 @@ pub struct Source<'a> {
     pub url: &'a str,
     /// PostgreSQL's programs.
     pub programs: &'a Programs,
+    /// pgBackRest's name for the cluster.
+    pub stanza: Option<&'a str>,
     /// Folder in which the log waits until it is stored.
     pub spool: &'a Path,
     /// The originals.

@@ -3,6 +3,7 @@
 use crate::create::Source;
 use crate::error::{BackupError, io};
 use crate::manifest::{Chunks, DatabasePart, Kind, Method, Segment, Table};
+use crate::pgbackrest;
 use crate::programs::{self, Output};
 use crate::repository::{Cover, Repository, Stored, off_thread};
 use carrel_storage::backup::{ServerFacts, TableDepth};
@@ -22,6 +23,10 @@ pub(crate) async fn copy(
     method: Method,
     previous: Option<DatabasePart>,
 ) -> Result<Option<(Kind, DatabasePart)>, BackupError> {
+    // Then the services' login does as well, which may not ask for more.
+    if method == Method::None {
+        return Ok(None);
+    }
     let facts = source.owner.server_facts().await?;
     match method {
         Method::None => Ok(None),
@@ -35,6 +40,14 @@ pub(crate) async fn copy(
                 return Ok(Some((Kind::Incremental, part)));
             }
             Ok(Some((Kind::Full, base(repository, stored, source, facts).await?)))
+        }
+        Method::PgBackRest => {
+            let made = pgbackrest::backup(source, kind).await?;
+            // What was committed when it began is in it for sure.
+            let nothing = repository.put_stream(stored, std::io::empty(), Cover::Sealed).await?;
+            let part = part(Method::PgBackRest, facts, nothing);
+            let part = DatabasePart { base_at: made.reaches_back_to, outside: Some(made.outside), ..part };
+            Ok(Some((made.kind, part)))
         }
     }
 }
@@ -74,6 +87,7 @@ fn part(method: Method, facts: ServerFacts, content: Chunks) -> DatabasePart {
         base_segment: None,
         log: Vec::new(),
         tables: Vec::new(),
+        outside: None,
     }
 }
 

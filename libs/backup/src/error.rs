@@ -33,6 +33,19 @@ pub enum BackupError {
         /// The server's major version.
         major: u32,
     },
+    /// pgBackRest is not there.
+    #[error("pgbackrest was not found: install it (the package pgbackrest), or name its folder in backup.programs")]
+    NoPgBackRest,
+    /// pgBackRest refuses.
+    #[error(
+        "pgBackRest cannot work on the stanza {stanza}: {said}; check backup.stanza and pgbackrest.conf, then `pgbackrest --stanza={stanza} check`; `stanza-create` if it was never made"
+    )]
+    Stanza {
+        /// Its name for the cluster.
+        stanza: String,
+        /// What it said.
+        said: String,
+    },
     /// Stored bytes are not those that were put there, or are gone.
     #[error(
         "the backup is damaged: {what}: {problem}; run `carrel admin backup verify`, and restore from a backup that is sound"

@@ -1,7 +1,7 @@
 //! Backups: the database, the originals and the signing key, to a folder or a bucket, encrypted, signed, each byte stored once.
 //!
-//! The database is dumped (pg_dump), or copied with its log (pg_basebackup, pg_receivewal) so that any moment can be restored. A
-//! destination holds chunks, each encrypted to one age recipient, and a signed manifest per backup that names them. Every
+//! The database is dumped (pg_dump), or copied with its log (pg_basebackup, pg_receivewal) so that any moment can be restored, or left
+//! to pgBackRest. A destination holds chunks, each encrypted to one age recipient, and a signed manifest per backup that names them. Every
 //! backup can be restored on its own; what an earlier one stored is not stored again.
 //!
 //! Invariants: never a manifest before everything that it names is stored; never a byte restored whose digest is not what was
@@ -24,6 +24,7 @@ mod error;
 mod keys;
 mod manifest;
 mod originals;
+pub mod pgbackrest;
 mod programs;
 mod repository;
 pub mod restore;
@@ -33,7 +34,8 @@ pub use create::{Source, Wish, create, due};
 pub use error::BackupError;
 pub use keys::{Lock, new_identity};
 pub use manifest::{
-    ChunkRef, Chunks, DatabasePart, Kind, Listed, Manifest, Method, OriginalsPart, Segment, Signed, Table, list,
+    ChunkRef, Chunks, DatabasePart, Kind, Listed, Manifest, Method, OriginalsPart, Outside, Segment, Signed, Table,
+    list,
 };
 pub use originals::PutBack;
 pub use programs::Programs;

@@ -43,6 +43,8 @@ pub enum Method {
     Dump,
     /// pg_basebackup and the write-ahead log: the same major version, and any point in time.
     Base,
+    /// By pgBackRest, into its own repository.
+    PgBackRest,
     /// Not here; something else does it.
     None,
 }
@@ -53,6 +55,7 @@ impl Method {
         match self {
             Self::Dump => "dump",
             Self::Base => "base",
+            Self::PgBackRest => "pgbackrest",
             Self::None => "none",
         }
     }
@@ -130,6 +133,19 @@ pub struct DatabasePart {
     pub log: Vec<Segment>,
     /// The tables of a dump.
     pub tables: Vec<Table>,
+    /// The backup of pgBackRest that holds it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Outside>,
+}
+
+/// A backup in the repository of pgBackRest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outside {
+    /// Its name for the cluster.
+    pub stanza: String,
+    /// Its name for the backup.
+    pub label: String,
 }
 
 /// The originals' part.

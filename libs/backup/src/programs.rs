@@ -27,6 +27,11 @@ impl Programs {
             .ok_or(BackupError::NoProgram { program, major })
     }
 
+    /// The first program of that name, whatever its version.
+    pub(crate) fn any(&self, program: &str) -> Option<PathBuf> {
+        self.candidates().into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
+    }
+
     fn candidates(&self) -> Vec<PathBuf> {
         let mut folders = self.folders.clone();
         let distribution = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

@@ -74,7 +74,10 @@ pub async fn choose(
                     break;
                 }
                 if signed.manifest.restores_to() <= *moment {
-                    before = Some((signed, None));
+                    // pgBackRest archives the log by itself, also after this backup.
+                    let part = signed.manifest.database.as_ref();
+                    let replays = part.is_some_and(|part| part.outside.is_some() && part.base_at <= Some(*moment));
+                    before = Some((signed, replays.then_some(*moment)));
                 }
             }
             found.or(before).ok_or_else(|| {

@@ -10,6 +10,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// More than 64 kB of rows, which PostgreSQL puts into a temporary file.
+const SPILL: &str = "select count(*) from generate_series(1, 5000)";
+
 /// How to reach the database.
 #[derive(Clone, Debug)]
 pub struct DatabaseOptions {
@@ -140,6 +143,16 @@ impl Database {
     /// One round trip.
     pub async fn ping(&self) -> Result<(), StorageError> {
         sqlx::query("select 1").execute(&self.app).await?;
+        Ok(())
+    }
+
+    /// Whether the server's disk takes anything more: some kilobytes go to a temporary file, which is gone at once. Reads and even
+    /// small writes go on for a while on a disk that is full, so nothing else tells.
+    pub async fn check_space(&self) -> Result<(), StorageError> {
+        let mut transaction = self.app.begin().await?;
+        sqlx::query("set local work_mem = '64kB'").execute(&mut *transaction).await?;
+        sqlx::query(SPILL).execute(&mut *transaction).await?;
+        transaction.rollback().await?;
         Ok(())
     }
 

@@ -30,6 +30,17 @@ def unmounted_file(d):
     pick(d, "ConfigMap", "carrel-config")["data"]["CARREL__DATABASE__URL_FILE"] = "/run/secrets/carrel/database"
 
 
+def unread_backups(d):
+    volumes = pick(d, "CronJob", "carrel-backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"]
+    volumes[0]["projected"]["sources"].pop()
+
+
+def lonely_backup(d):
+    d.remove(pick(d, "NetworkPolicy", "to-backups"))
+    values = pick(d, "NetworkPolicy", "to-s3")["spec"]["podSelector"]["matchExpressions"][0]["values"]
+    values.remove("backup")
+
+
 def other_port(d):
     pick(d, "ConfigMap", "carrel-config")["data"]["CARREL__SERVER__LISTEN"] = "0.0.0.0:8088"
 
@@ -91,7 +102,7 @@ def unknown_field_of_others(d):
 
 
 MISTAKES = [
-    unknown_setting, wrong_value, unmounted_file, other_port, unserved_probe, unknown_queue, early_kill, writable_root,
+    unknown_setting, wrong_value, unmounted_file, unread_backups, lonely_backup, other_port, unserved_probe, unknown_queue, early_kill, writable_root,
     lost_target, two_owners, small_quota, unknown_metric, extra_arrow, half_arrow, open_pod, unknown_field,
     unknown_field_of_others,
 ]

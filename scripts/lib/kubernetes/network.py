@@ -2,7 +2,7 @@
 
 import re
 
-from render import ROOT
+from render import ROOT, as_job
 
 DOCUMENT = ROOT / "docs" / "KUBERNETES.md"
 PRIVATE = "10.0.0.0/8"
@@ -30,7 +30,7 @@ def matches(selector, labels):
 def pods(documents):
     """Labels of each kind of pod, by its component. An operator's cluster counts as the pods that it makes."""
     found = {}
-    for document in documents:
+    for document in map(as_job, documents):
         if document["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job"):
             template = document["spec"]["template"]["metadata"]
             found[template["labels"][COMPONENT]] = {
@@ -150,7 +150,7 @@ def documented(components, known):
 
 
 def is_pod(name):
-    return name.startswith("worker-") or name in ("api", "ai", "migrate", "postgres", "redis", "store", "logging")
+    return name.startswith("worker-") or name in ("api", "ai", "migrate", "backup", "postgres", "redis", "store", "logging")
 
 
 def problems(documents, components):

@@ -16,12 +16,12 @@ K8S = ROOT / "k8s"
 OVERLAYS = ["development", "staging", "production", "regions/us-east", "regions/eu-west", "regions/ap-southeast"]
 # In the order in which they are to be listed: what replaces a part comes after what brings it.
 COMPONENTS = [
-    "postgres-statefulset", "cloudnative-pg", "redis-sentinel", "seaweedfs", "s3", "ingress", "gateway-api", "istio",
+    "postgres-statefulset", "cloudnative-pg", "redis-sentinel", "seaweedfs", "s3", "backup", "backup-database", "ingress", "gateway-api", "istio",
     "blue-green", "monitoring", "keda", "external-secrets", "logging", "logging-elasticsearch",
 ]
 # One of each line at most.
 EITHER = [{"postgres-statefulset", "cloudnative-pg"}, {"seaweedfs", "s3"}]
-NEEDS = {"logging-elasticsearch": {"logging"}}
+NEEDS = {"logging-elasticsearch": {"logging"}, "backup-database": {"backup", "postgres-statefulset"}}
 
 
 def renderer():
@@ -52,6 +52,13 @@ def run(command, folder):
     return [document for document in yaml.load_all(done.stdout, Loader=LOADER) if document]
 
 
+def as_job(document):
+    """A CronJob as the Job that it makes; any other document as it is."""
+    if document["kind"] != "CronJob":
+        return document
+    return {**document, "kind": "Job", "spec": document["spec"]["jobTemplate"]["spec"]}
+
+
 def components_of(folder):
     """Names of the shared components that a kustomization lists."""
     listed = yaml.safe_load((folder / "kustomization.yaml").read_text()).get("components", [])
@@ -63,6 +70,7 @@ def combinations(every_pair):
     chosen = []
     for data, store in itertools.product(sorted(EITHER[0]), sorted(EITHER[1])):
         left_out = (EITHER[0] | EITHER[1]) - {data, store}
+        left_out |= {name for name, needed in NEEDS.items() if needed & left_out}
         chosen.append([name for name in COMPONENTS if name not in left_out])
     if every_pair:
         for size in (0, 1, 2):

@@ -6,11 +6,11 @@ import re
 import yaml
 
 from network import COMPONENT, matches
-from render import ROOT
+from render import ROOT, as_job
 from shapes import name_of
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
-OURS = ("api", "ai", "migrate", "worker-")
+OURS = ("api", "ai", "migrate", "backup", "worker-")
 # What one program needs beyond jobs.drain_seconds: the last spans (3 s) and some air.
 AIR = 5
 # Names of labels in the queries are those that the code writes (libs/queue, libs/rest).
@@ -52,7 +52,7 @@ class Rendering:
     def __init__(self, documents):
         self.documents = documents
         self.problems = []
-        self.workloads = [d for d in documents if d["kind"] in WORKLOADS]
+        self.workloads = [d for d in map(as_job, documents) if d["kind"] in WORKLOADS]
 
     def of(self, *kinds):
         return [document for document in self.documents if document["kind"] in kinds]

@@ -217,21 +217,24 @@ struct Finding {
     result: Result<String, (String, &'static str)>,
 }
 
-pub(crate) async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
+async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
+    let (sound, rows) = examine_all(settings, json).await;
+    if json {
+        output::json(&rows)?;
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What `doctor` finds: whether all is well, and each check for `--json`; without that, they are printed.
+pub(crate) async fn examine_all(settings: &Settings, json: bool) -> (bool, serde_json::Value) {
     let findings = examine(settings).await;
     let sound = findings.iter().all(|finding| finding.result.is_ok());
-    if json {
-        let rows: Vec<_> = findings
-            .iter()
-            .map(|finding| match &finding.result {
-                Ok(found) => json!({ "check": finding.name, "ok": true, "found": found }),
-                Err((problem, advice)) => {
-                    json!({ "check": finding.name, "ok": false, "problem": problem, "advice": advice })
-                }
-            })
-            .collect();
-        output::json(&rows)?;
-    } else {
+    let rows = findings.iter().map(|finding| match &finding.result {
+        Ok(found) => json!({ "check": finding.name, "ok": true, "found": found }),
+        Err((problem, advice)) => json!({ "check": finding.name, "ok": false, "problem": problem, "advice": advice }),
+    });
+    let rows = rows.collect();
+    if !json {
         for finding in &findings {
             match &finding.result {
                 Ok(found) => println!("ok    {:<11} {found}", finding.name),
@@ -239,7 +242,7 @@ pub(crate) async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> 
             }
         }
     }
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    (sound, rows)
 }
 
 async fn examine(settings: &Settings) -> Vec<Finding> {

@@ -35,6 +35,15 @@ impl AdminAudit {
     }
 
     pub(crate) async fn run(&self, owner: &Owner, json: bool) -> Result<ExitCode> {
+        let (sound, rows) = self.examine(owner, json).await?;
+        if json {
+            output::json(&rows)?;
+        }
+        Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Whether every chain is sound, and each workspace for `--json`; without that, they are printed.
+    pub(crate) async fn examine(&self, owner: &Owner, json: bool) -> Result<(bool, Vec<serde_json::Value>)> {
         let Self::Verify { workspace, key, anchor } = self;
         let anchor = anchor.as_deref().map(read_anchor).transpose()?;
         let mut sound = true;
@@ -73,10 +82,7 @@ impl AdminAudit {
         if let (Some(wanted), false) = (workspace, known) {
             bail!("there is no workspace {wanted:?}");
         }
-        if json {
-            output::json(&rows)?;
-        }
-        Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok((sound, rows))
     }
 }
 

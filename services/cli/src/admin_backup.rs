@@ -4,6 +4,7 @@ use crate::admin::owner;
 use crate::output;
 use anyhow::{Context, Result, bail};
 use carrel_assembly::{Backups, FilledStore, Restored, Restoring, Target, prune_backups, restore};
+use carrel_backup::pgbackrest::Replay;
 use carrel_backup::{Choice, Damaged, Kind, Signed, Trust, new_identity, verify};
 use carrel_runtime::config::Settings;
 use chrono::{DateTime, Utc};
@@ -182,7 +183,8 @@ fn described(signed: &Signed) -> serde_json::Value {
         json!({
             "method": part.method.as_str(), "server": part.server, "migration": part.migration, "lsn": part.lsn,
             "bytes": part.content.bytes, "sha256": part.content.sha256, "log_segments": part.log.len(),
-            "restores_from": part.base_at, "rows": part.tables.iter().map(|table| table.rows).sum::<i64>(),
+            "restores_from": part.base_at, "stanza": part.outside.as_ref().map(|outside| &outside.stanza),
+            "label": part.outside.as_ref().map(|outside| &outside.label), "rows": part.tables.iter().map(|table| table.rows).sum::<i64>(),
         })
     });
     json!({
@@ -236,7 +238,8 @@ async fn check(settings: &Settings, damaged: Damaged, as_json: bool) -> Result<E
     let backups = Backups::new(settings, None)?;
     let repository = backups.open().await?;
     let trust = backups.signer()?.map(|key| Trust { keys: vec![key.thumbprint()] });
-    let checked = verify(&repository, trust.as_ref(), damaged).await?;
+    let mut checked = verify(&repository, trust.as_ref(), damaged).await?;
+    checked.faults.extend(backups.fault_of_pgbackrest(&repository).await?);
     let sound = checked.faults.is_empty() && checked.backups > 0;
     if as_json {
         output::json(&json!({
@@ -316,46 +319,55 @@ impl AdminRestore {
             filled_store: if self.complete_store { FilledStore::Complete } else { FilledStore::Refuse },
         };
         let restored = restore(settings, &backups, &target).await?;
-        if as_json {
-            output::json(&json!({
-                "id": restored.signed.manifest.id, "moment": restored.moment, "rows_compared": restored.rows,
-                "originals": restored.originals.map(|done| done.restored + done.present),
-                "originals_bytes": restored.originals.map(|done| done.bytes),
-                "key_restored": restored.key_restored, "cluster": restored.cluster,
-            }))?;
-        } else {
+        if !as_json {
             tell(&restored);
         }
-        if let Some(folder) = &restored.cluster {
-            if !as_json {
-                println!("what to do: start PostgreSQL on {}, wait until it takes writes, then run", folder.display());
-                println!("  carrel admin doctor && carrel admin audit verify && carrel admin store check");
+        if restored.cluster.is_some() {
+            if as_json {
+                output::json(&told(&restored))?;
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let sound = self.check(settings, as_json).await;
+        let mut answer = told(&restored);
+        let sound = self.check(settings, as_json, &mut answer).await;
         if let Some(server) = restored.server {
             server.stop().await?;
         }
         let sound = sound?;
-        if !as_json {
+        if as_json {
+            answer["sound"] = sound.into();
+            output::json(&answer)?;
+        } else {
             println!("{}", if sound { "restored and sound" } else { "restored, and something is wrong: see above" });
         }
         Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// The same checks as an operator would run.
-    async fn check(&self, settings: &Settings, as_json: bool) -> Result<bool> {
-        let mut sound = crate::admin::doctor(settings, as_json).await? == ExitCode::SUCCESS;
-        let audit = crate::admin_audit::AdminAudit::whole();
+    /// The same checks as an operator would run; what they say is printed, or goes into `answer`.
+    async fn check(&self, settings: &Settings, as_json: bool, answer: &mut serde_json::Value) -> Result<bool> {
+        let (mut sound, found) = crate::admin::examine_all(settings, as_json).await;
+        answer["doctor"] = found;
         let owner = owner(settings).await?;
-        sound &= audit.run(&owner, as_json).await? == ExitCode::SUCCESS;
+        let (whole, found) = crate::admin_audit::AdminAudit::whole().examine(&owner, as_json).await?;
         owner.close().await;
+        sound &= whole;
+        answer["audit"] = found.into();
         if self.only.is_none() {
-            sound &= crate::admin_store::check_whole(settings, as_json).await? == ExitCode::SUCCESS;
+            let (whole, found) = crate::admin_store::check_whole(settings, as_json).await?;
+            sound &= whole;
+            answer["store"] = found;
         }
         Ok(sound)
     }
+}
+
+fn told(restored: &Restored) -> serde_json::Value {
+    json!({
+        "id": restored.signed.manifest.id, "moment": restored.moment, "rows_compared": restored.rows,
+        "originals": restored.originals.map(|done| done.restored + done.present),
+        "originals_bytes": restored.originals.map(|done| done.bytes),
+        "key_restored": restored.key_restored, "cluster": restored.cluster,
+    })
 }
 
 fn tell(restored: &Restored) {
@@ -369,4 +381,22 @@ fn tell(restored: &Restored) {
     if restored.key_restored {
         println!("the signing key was put back as well");
     }
+    let Some(folder) = &restored.cluster else { return };
+    match &restored.replay {
+        Some(Replay::Everything) => {
+            println!("pgBackRest put the cluster there; PostgreSQL will replay all that is archived");
+        }
+        Some(Replay::Backup) => {
+            println!("pgBackRest put the cluster there; PostgreSQL will replay it to the end of that backup");
+        }
+        Some(Replay::Moment(moment)) => {
+            println!("pgBackRest put the cluster there; PostgreSQL will replay it to {moment}");
+        }
+        None => {}
+    }
+    println!(
+        "what to do: give {} to PostgreSQL's account, start it on it, wait until it takes writes, then run",
+        folder.display()
+    );
+    println!("  carrel admin doctor && carrel admin audit verify && carrel admin store check");
 }

@@ -87,13 +87,22 @@ impl AdminStore {
 }
 
 /// Reads every original, and changes nothing.
-pub(crate) async fn check_whole(settings: &Settings, as_json: bool) -> Result<ExitCode> {
+pub(crate) async fn check_whole(settings: &Settings, as_json: bool) -> Result<(bool, serde_json::Value)> {
     let grace = Duration::from_hours(settings.store.orphan_grace_hours);
     let rules = CheckRules { depth: Depth::Bytes, remedy: Remedy::Tell, grace, now: SystemClock.now() };
-    check(settings, &rules, as_json).await
+    examine(settings, &rules, as_json).await
 }
 
 async fn check(settings: &Settings, rules: &CheckRules, as_json: bool) -> Result<ExitCode> {
+    let (sound, found) = examine(settings, rules, as_json).await?;
+    if as_json {
+        output::json(&found)?;
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether the store is sound, and what was found for `--json`; without that, it is printed.
+async fn examine(settings: &Settings, rules: &CheckRules, as_json: bool) -> Result<(bool, serde_json::Value)> {
     let (database, originals) = (database(settings)?, configured_store(settings)?);
     let workspaces = workspaces(settings).await?;
     let mut total = 0;
@@ -116,26 +125,25 @@ async fn check(settings: &Settings, rules: &CheckRules, as_json: bool) -> Result
     }
     store_check::collect_staged(&originals, rules, &mut report).await?;
     bar.finish_and_clear();
-    if as_json {
-        let findings: Vec<_> = report
-            .findings
-            .iter()
-            .map(|finding| {
-                json!({
-                    "trouble": finding.trouble.as_str(), "path": finding.path, "detail": finding.detail,
-                    "repair": finding.repair,
-                })
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "trouble": finding.trouble.as_str(), "path": finding.path, "detail": finding.detail,
+                "repair": finding.repair,
             })
-            .collect();
-        output::json(&json!({
-            "sound": report.is_sound(), "originals": report.originals, "bytes": report.bytes,
-            "objects": report.objects, "quarantined": report.quarantined, "counts": report.counts,
-            "findings": findings,
-        }))?;
-    } else {
+        })
+        .collect();
+    let found = json!({
+        "sound": report.is_sound(), "originals": report.originals, "bytes": report.bytes,
+        "objects": report.objects, "quarantined": report.quarantined, "counts": report.counts,
+        "findings": findings,
+    });
+    if !as_json {
         tell(&report, rules);
     }
-    Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((report.is_sound(), found))
 }
 
 fn tell(report: &StoreReport, rules: &CheckRules) {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why the configuration was refused. Messages never hold the value of a secret.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum ConfigError {
         detail: String,
     },
     /// A file that cannot be read.
-    #[error("cannot read {} (named by {named_by})", path.display())]
+    #[error("cannot read {} (named by {named_by}){}", path.display(), set_up(path, source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -57,6 +57,15 @@ impl ConfigError {
     #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
     pub(super) fn value(error: config::ConfigError) -> Self {
         Self::Value { detail: error.to_string() }
+    }
+}
+
+/// What the package's settings name is made by `carrel setup`.
+fn set_up(path: &Path, error: &std::io::Error) -> &'static str {
+    if error.kind() == std::io::ErrorKind::NotFound && path.starts_with("/etc/carrel/secrets") {
+        "; this machine has not been set up yet: run `carrel setup` as root"
+    } else {
+        ""
     }
 }
 

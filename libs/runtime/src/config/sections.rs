@@ -187,6 +187,8 @@ pub struct Backup {
     pub passphrase: Option<SecretString>,
     /// How the database is copied.
     pub database: BackupMethod,
+    /// pgBackRest's name for the cluster.
+    pub stanza: Option<String>,
     /// Folder of PostgreSQL's programs.
     pub programs: Option<PathBuf>,
     /// Hours between full backups.
@@ -209,6 +211,8 @@ pub enum BackupMethod {
     Dump,
     /// pg_basebackup and the write-ahead log.
     Base,
+    /// pgBackRest, into its own repository.
+    PgBackRest,
     /// Not by Carrel.
     None,
 }

@@ -109,6 +109,8 @@ fn wrong_values_name_their_key_and_origin() {
         ("CARREL__INFERENCE__EMBEDDER__PROVIDER", "oracle", "inference.embedder.provider"),
         ("CARREL__JOBS__QUEUES__AI", "99999", "jobs.queues.ai"),
         ("CARREL__SERVER__PUBLIC_URL", "example.org", "server.public_url"),
+        ("CARREL__BACKUP__DATABASE", "pgbackrest", "backup.stanza"),
+        ("CARREL__BACKUP__STANZA", "--repo1-path=/", "backup.stanza"),
     ] {
         let message = refusal(&Sources::none().with_variable(key, value));
         assert!(message.contains(part), "{key}={value}: {message}");
@@ -164,6 +166,9 @@ fn secrets_come_from_files_and_are_never_shown() {
     assert!(!message.contains("s3cret"), "{message}");
     let missing = Sources::none().with_variable("CARREL__REDIS__URL_FILE", "/nonexistent/secret");
     assert!(refusal(&missing).contains("CARREL__REDIS__URL_FILE"));
+    assert!(!refusal(&missing).contains("carrel setup"));
+    let package = Sources::none().with_variable("CARREL__REDIS__URL_FILE", "/etc/carrel/secrets/no-such-file");
+    assert!(refusal(&package).ends_with("this machine has not been set up yet: run `carrel setup` as root"));
 }
 
 #[test]

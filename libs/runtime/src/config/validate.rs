@@ -3,8 +3,8 @@
 use super::Settings;
 use super::error::ConfigError;
 use super::sections::{
-    Ai, Auth, Backup, Database, Embedder, Extract, Fixity, Jobs, Ocr, Redis, Screening, Search, Server, Store,
-    StoreKind, Telemetry,
+    Ai, Auth, Backup, BackupMethod, Database, Embedder, Extract, Fixity, Jobs, Ocr, Redis, Screening, Search, Server,
+    Store, StoreKind, Telemetry,
 };
 use secrecy::ExposeSecret;
 use std::ops::RangeInclusive;
@@ -124,6 +124,18 @@ impl Backup {
         }
         if self.passphrase.as_ref().is_some_and(|passphrase| passphrase.expose_secret().len() < 12) {
             return Err(ConfigError::invalid("backup.passphrase", "must have at least 12 characters"));
+        }
+        let plain =
+            |name: &String| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        match &self.stanza {
+            Some(stanza) if !plain(stanza) => {
+                return Err(ConfigError::invalid("backup.stanza", "may have letters, digits, `-`, `_` and `.` only"));
+            }
+            None if self.database == BackupMethod::PgBackRest => {
+                let problem = "must name pgBackRest's stanza when backup.database is pgbackrest";
+                return Err(ConfigError::invalid("backup.stanza", problem));
+            }
+            _ => {}
         }
         within("backup.full_hours", self.full_hours, 1..=168)?;
         within("backup.incremental_minutes", self.incremental_minutes.unwrap_or(15), 1..=10_080)?;
