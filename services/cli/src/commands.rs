@@ -42,6 +42,16 @@ pub(crate) struct Arguments {
     command: Command,
 }
 
+impl Arguments {
+    /// True for what runs until it is stopped, and must stop in order.
+    pub(crate) fn serves(&self) -> bool {
+        #[cfg(unix)]
+        return matches!(self.command, Command::Up);
+        #[cfg(not(unix))]
+        false
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Run everything in this process, on a database of its own, until Ctrl-C.
