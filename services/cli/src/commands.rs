@@ -44,10 +44,15 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// True for what runs until it is stopped, and must stop in order.
+    #[cfg(unix)]
     pub(crate) fn serves(&self) -> bool {
-        #[cfg(unix)]
-        return matches!(self.command, Command::Up);
-        #[cfg(not(unix))]
+        matches!(self.command, Command::Up)
+    }
+
+    /// Nothing does here.
+    #[cfg(not(unix))]
+    pub(crate) fn serves(&self) -> bool {
+        let _ = self;
         false
     }
 }

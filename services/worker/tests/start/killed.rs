@@ -12,7 +12,7 @@ use carrel_inference::wire::{EmbeddingsRequest, EmbeddingsResponse};
 use carrel_inference::{Embedder, EmbeddingSpace, InputKind, OpenAiEmbedder, RemoteOptions};
 use carrel_operations::start_filling;
 use carrel_storage::generations;
-use carrel_testkit::{Client, Setup, TestApp, problem, until, until_within};
+use carrel_testkit::{Client, Setup, TestApp, problem, until_within};
 use carrel_wire::{ErasureBody, ModeBody, SearchBody};
 use serde_json::json;
 use std::path::Path;
@@ -127,7 +127,6 @@ async fn an_erasure_whose_worker_is_killed_before_the_receipt_is_proved_by_the_n
 }
 
 /// A model that stops answering, and what it was asked.
-#[derive(Default)]
 struct Model {
     asked: Mutex<Vec<String>>,
     /// How many texts it answers at most.
@@ -152,7 +151,7 @@ async fn embed(State(model): State<Arc<Model>>, Json(request): Json<EmbeddingsRe
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_generation_whose_worker_is_killed_is_filled_by_the_next() {
-    let model = Arc::new(Model::default());
+    let model = Arc::new(Model { asked: Mutex::default(), patience: Mutex::new(usize::MAX) });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().route("/v1/embeddings", post(embed)).with_state(Arc::clone(&model));
@@ -165,7 +164,7 @@ async fn an_index_generation_whose_worker_is_killed_is_filled_by_the_next() {
     let collection = client.collection("harbour").await;
     client.upload(collection, "gate.txt", "The lock gate closes at dusk.").await;
     // More passages than two batches of the job.
-    let berths: String = (0..600)
+    let berths: String = (0..1_400)
         .map(|n| format!("# Berth {n}\n\nShip number {n} lies at berth {n}. {}\n\n", "It waits. ".repeat(60)))
         .collect();
     client.upload(collection, "berths.md", berths).await;
@@ -187,7 +186,10 @@ async fn an_index_generation_whose_worker_is_killed_is_filled_by_the_next() {
     let before = model.asked.lock().unwrap().len();
     *model.patience.lock().unwrap() = before + 300;
     start_filling(database, &*app.operations.ids, &[app.workspace], no, &Actor::Operator).await.unwrap();
-    until("the model falls silent", async || (model.asked.lock().unwrap().len() > before + 300).then_some(())).await;
+    until_within(LONG, "the model falls silent", async || {
+        (model.asked.lock().unwrap().len() > before + 300).then_some(())
+    })
+    .await;
     drop(first);
     let part = generations::missing(database, no).await.unwrap();
     assert_eq!(wanted - part, 256, "the first batch was committed, the second one was not");
