@@ -70,7 +70,7 @@ async fn erased_in_spite_of(kills: &[&str]) {
     let first = worker(&app, folder.path(), ALL, &[]);
     app.idle_within(LONG).await;
     drop(first);
-    assert!(app.database.rows_with(RARE).await.len() > 3);
+    assert!(app.database.rows_with(RARE).await.len() > 1, "its text and its passage");
     let originals = app.store().join("originals");
     assert_eq!(files_below(&originals), 2);
 
