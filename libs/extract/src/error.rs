@@ -59,6 +59,12 @@ pub enum ExtractError {
         /// The limit that was hit.
         seconds: u64,
     },
+    /// Extraction computed for too long, whatever else the machine did meanwhile.
+    #[error("extraction computed for longer than {seconds} seconds")]
+    LimitCpu {
+        /// The limit that was hit.
+        seconds: u64,
+    },
     /// Extraction needed too much memory.
     #[error("extraction needed more than {bytes} bytes of memory")]
     LimitMemory {
@@ -92,7 +98,7 @@ impl ExtractError {
             Self::TooMany { .. } => "too_many",
             Self::TooDeep { .. } => "too_deep",
             Self::NoText => "no_text",
-            Self::LimitTime { .. } => "limit_time",
+            Self::LimitTime { .. } | Self::LimitCpu { .. } => "limit_time",
             Self::LimitMemory { .. } => "limit_memory",
             Self::Crashed { .. } => "crashed",
             Self::Sandbox { .. } => "sandbox",

@@ -44,6 +44,13 @@ impl Default for OcrConfig {
     }
 }
 
+impl OcrConfig {
+    /// True when pictures can be read on this machine, now.
+    pub fn is_usable(&self) -> bool {
+        Ocr::new(self).is_there()
+    }
+}
+
 /// What was recognised on one page of a picture.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Recognised {

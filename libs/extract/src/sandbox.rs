@@ -111,6 +111,11 @@ impl Sandbox {
         Self { config }
     }
 
+    /// What a file may use.
+    pub fn config(&self) -> &SandboxConfig {
+        &self.config
+    }
+
     /// The rendition of the file at `input`, which came under `name`.
     ///
     /// # Errors
@@ -269,7 +274,7 @@ impl Sandbox {
         }
         match status.signal() {
             Some(signal) if signal == Signal::XCPU.as_raw() => {
-                ExtractError::LimitTime { seconds: self.config.cpu_seconds }
+                ExtractError::LimitCpu { seconds: self.config.cpu_seconds }
             }
             // This side kills only after it has stopped waiting, so it was the kernel, out of memory.
             Some(signal) if signal == Signal::KILL.as_raw() => {

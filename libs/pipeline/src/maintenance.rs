@@ -2,10 +2,10 @@
 
 use crate::{Pipeline, compute};
 use async_trait::async_trait;
-use carrel_operations::kinds::{MergeSegments, ReleaseOriginal, TidyWorkspace};
+use carrel_operations::kinds::{ExtractDocument, MergeSegments, ReleaseOriginal, TidyWorkspace};
 use carrel_operations::signature_of;
 use carrel_queue::{Completed, Handler, JobContext, JobError};
-use carrel_storage::{access, collections, documents, index, jobs, originals, screening, similarity};
+use carrel_storage::{access, collections, documents, index, jobs, originals, recognition, screening, similarity};
 use serde_json::json;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use std::time::Duration;
 const ANSWERS_KEPT: Duration = Duration::from_hours(24);
 /// Texts that get their signature in one night.
 const UNSIGNED: u32 = 5_000;
+/// Pictures and scans that are read again in one night.
+const PICTURES: u32 = 2_000;
 /// Collections read at once.
 const PAGE: u32 = 500;
 
@@ -72,6 +74,26 @@ impl Pipeline {
         }
         Ok(versions.len())
     }
+
+    /// Has what holds only pictures of text read again, once this machine can; answers how many versions.
+    async fn read_pictures(&self, cx: &JobContext) -> Result<usize, JobError> {
+        let config = self.0.sandbox.config().ocr.clone();
+        if !compute(move || config.is_usable()).await? {
+            return Ok(0);
+        }
+        let mut transaction = cx.begin().await?;
+        let versions = recognition::waiting(&mut transaction, PICTURES).await?;
+        let mut specs = Vec::with_capacity(versions.len());
+        for version in &versions {
+            let mut spec = self.spec(cx, &ExtractDocument { version: *version })?;
+            // Those of last night may still wait for their turn.
+            spec.unique_key = Some(version.to_string());
+            specs.push(spec);
+        }
+        jobs::enqueue(&mut transaction, &specs, &cx.operation().actor).await?;
+        transaction.commit().await?;
+        Ok(versions.len())
+    }
 }
 
 #[async_trait]
@@ -100,8 +122,14 @@ impl Handler<TidyWorkspace> for Pipeline {
         jobs::enqueue(&mut transaction, &merges, &operation.actor).await?;
         transaction.commit().await?;
         let signed = self.sign_unsigned(cx).await?;
-        let result =
-            json!({ "answers": answers, "breach_answers": lookups, "collections": merges.len(), "signed": signed });
+        let pictures = self.read_pictures(cx).await?;
+        let result = json!({
+            "answers": answers,
+            "breach_answers": lookups,
+            "collections": merges.len(),
+            "signed": signed,
+            "read_again": pictures,
+        });
         cx.complete(cx.begin().await?, result).await
     }
 }

@@ -33,6 +33,7 @@ mod measured;
 pub mod originals;
 mod page;
 mod provision;
+pub mod recognition;
 pub mod remedy;
 mod replica;
 pub mod research;

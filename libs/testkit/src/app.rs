@@ -6,7 +6,7 @@ use crate::{DEADLINE, until_within};
 use async_trait::async_trait;
 use carrel_domain::job::QueueName;
 use carrel_domain::{ClientId, IdSource, Scopes, WorkerId, WorkspaceId};
-use carrel_extract::{Sandbox, SandboxConfig};
+use carrel_extract::{OcrConfig, Sandbox, SandboxConfig};
 use carrel_inference::Embedder;
 use carrel_inference::hashing::HashingEmbedder;
 use carrel_operations::{Clock, Limits, Operations, Screening, TokenIssuer, new_secret};
@@ -48,6 +48,8 @@ pub struct Setup {
     pub screening: Option<Screening>,
     /// Documents inside of one upload, at all depths.
     pub descendants: u32,
+    /// How pictures are read.
+    pub ocr: OcrConfig,
 }
 
 impl Default for Setup {
@@ -59,6 +61,7 @@ impl Default for Setup {
             http: HttpLimits::default(),
             screening: None,
             descendants: 20_000,
+            ocr: OcrConfig::default(),
         }
     }
 }
@@ -283,7 +286,8 @@ fn serve(listener: TcpListener, api: App) {
 fn start_worker(operations: &Operations, folder: &Path, setup: &Setup, stop: &CancellationToken) -> WorkerHealth {
     let scratch = folder.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
-    let sandbox = Sandbox::new(SandboxConfig::for_program(extraction_child()));
+    let sandbox =
+        Sandbox::new(SandboxConfig { ocr: setup.ocr.clone(), ..SandboxConfig::for_program(extraction_child()) });
     // A check at once reads again what was read at once.
     let upkeep = Upkeep { descendants: setup.descendants, fixity_period: Duration::ZERO, ..Upkeep::default() };
     let mut pipeline = Pipeline::new(operations.clone(), sandbox, scratch, upkeep);

@@ -1,5 +1,6 @@
 //! A database per test, cloned from a template that is migrated once.
 
+use crate::until;
 use carrel_domain::WorkspaceId;
 use carrel_storage::{Admin, Database, DatabaseOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -60,8 +61,76 @@ impl TestDatabase {
         sqlx::query_scalar(sql).fetch_one(&self.owner).await.unwrap()
     }
 
+    /// Keeps everybody from writing to a table until the answer is dropped.
+    pub async fn hold(&self, table: &str) -> Held {
+        let mut transaction = self.owner.begin().await.unwrap();
+        let lock = format!("lock table {table} in share mode");
+        sqlx::query(AssertSqlSafe(lock)).execute(&mut *transaction).await.unwrap();
+        Held { table: table.to_owned(), transaction }
+    }
+
+    /// Every column of every table of ours in which a word stands, in letters of either case, and in how many rows.
+    pub async fn rows_with(&self, word: &str) -> Vec<(String, i64)> {
+        let columns: Vec<(String, String, bool)> = sqlx::query_as(
+            "select format('%I.%I', n.nspname, c.relname), quote_ident(a.attname), a.atttypid = 'bytea'::regtype
+             from pg_class c
+             join pg_namespace n on n.oid = c.relnamespace
+             join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+             where n.nspname in ('carrel', 'carrel_jobs', 'public') and c.relkind = 'r'
+               and (a.atttypid in ('text'::regtype, 'varchar'::regtype, 'text[]'::regtype, 'json'::regtype,
+                                   'jsonb'::regtype, 'bytea'::regtype))",
+        )
+        .fetch_all(&self.owner)
+        .await
+        .unwrap();
+        assert!(columns.len() > 60, "{}", columns.len());
+        let mut found = Vec::new();
+        for (table, column, bytes) in columns {
+            let test = if bytes {
+                format!("position(convert_to($1, 'UTF8') in {column}) > 0")
+            } else {
+                format!("strpos(lower({column}::text), lower($1)) > 0")
+            };
+            let sql = format!("select count(*) from {table} where {test}");
+            let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).bind(word).fetch_one(&self.owner).await.unwrap();
+            if rows > 0 {
+                found.push((format!("{table}.{column}"), rows));
+            }
+        }
+        found
+    }
+
     pub(crate) fn owner_options(&self) -> PgConnectOptions {
         PgConnectOptions::from_str(&self.owner_url).unwrap()
+    }
+}
+
+/// A table that nobody writes to.
+#[derive(Debug)]
+pub struct Held {
+    table: String,
+    transaction: sqlx::Transaction<'static, sqlx::Postgres>,
+}
+
+impl Held {
+    /// Waits until somebody wants to write to it.
+    pub async fn wanted(&mut self) {
+        let wanted = format!(
+            "select exists (select from pg_locks where not granted and relation = '{}'::regclass
+                            and database = (select oid from pg_database where datname = current_database()))",
+            self.table
+        );
+        let what = format!("somebody writes to {}", self.table);
+        until(&what, async || {
+            let wanted = sqlx::query_scalar(AssertSqlSafe(wanted.clone()));
+            wanted.fetch_one(&mut *self.transaction).await.unwrap_or(false).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets them.
+    pub async fn release(self) {
+        self.transaction.rollback().await.unwrap();
     }
 }
 

@@ -26,8 +26,9 @@ mod client;
 mod database;
 
 pub use app::{Setup, TestApp};
+pub use carrel_extract::OcrConfig;
 pub use client::{Client, Event, events, problem};
-pub use database::TestDatabase;
+pub use database::{Held, TestDatabase};
 
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,8 @@ use crate::output;
 use crate::search::named;
 use anyhow::{Result, bail};
 use carrel_client::Client;
-use carrel_wire::{BaselineBody, ChangeBody, FilterBody, MemberBody, NewBaselineBody};
+use carrel_domain::{CollectionId, DocumentId};
+use carrel_wire::{BaselineBody, ChangeBody, FilterBody, MemberBody, NewBaselineBody, SearchBody};
 use clap::Subcommand;
 
 #[derive(Subcommand)]
@@ -16,6 +17,12 @@ pub(crate) enum Baseline {
         /// Collections to freeze, by name; all when none is named.
         #[arg(long, short)]
         collection: Vec<String>,
+        /// Only the documents that a search for this finds.
+        #[arg(long, short)]
+        query: Option<String>,
+        /// Hits of that search, 1 to 100; several may lie in one document.
+        #[arg(long, default_value_t = 100, requires = "query")]
+        limit: u32,
         /// What it is for.
         #[arg(long, default_value = "")]
         description: String,
@@ -39,12 +46,17 @@ pub(crate) enum Baseline {
 impl Baseline {
     pub(crate) async fn run(&self, client: &Client, json: bool) -> Result<()> {
         match self {
-            Self::Create { name, collection, description } => {
+            Self::Create { name, collection, query, limit, description } => {
+                let collections = named(client, collection).await?;
+                let documents = match query {
+                    Some(query) => found(client, query, &collections, *limit).await?,
+                    None => Vec::new(),
+                };
                 let body = NewBaselineBody {
                     name: name.clone(),
                     description: description.clone(),
-                    collections: named(client, collection).await?,
-                    filter: FilterBody::default(),
+                    collections,
+                    filter: FilterBody { documents, ..FilterBody::default() },
                 };
                 let made = client.create_baseline(&body).await?;
                 if json {
@@ -104,6 +116,20 @@ impl Baseline {
         }
         Ok(())
     }
+}
+
+/// The documents that a search finds.
+async fn found(client: &Client, query: &str, collections: &[CollectionId], limit: u32) -> Result<Vec<DocumentId>> {
+    let body =
+        SearchBody { query: query.to_owned(), collections: collections.to_vec(), limit, ..SearchBody::default() };
+    let mut documents: Vec<DocumentId> =
+        client.search(&body).await?.hits.into_iter().map(|hit| hit.document_id).collect();
+    documents.sort_unstable();
+    documents.dedup();
+    if documents.is_empty() {
+        bail!("nothing was found for {query:?}, so there is nothing to freeze");
+    }
+    Ok(documents)
 }
 
 /// The baseline of a name.

@@ -42,6 +42,21 @@ pub(crate) struct Arguments {
     command: Command,
 }
 
+impl Arguments {
+    /// True for what runs until it is stopped, and must stop in order.
+    #[cfg(unix)]
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self.command, Command::Up)
+    }
+
+    /// Nothing does here.
+    #[cfg(not(unix))]
+    pub(crate) fn serves(&self) -> bool {
+        let _ = self;
+        false
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Run everything in this process, on a database of its own, until Ctrl-C.

@@ -52,6 +52,9 @@ fn main() -> ExitCode {
     }
     let arguments = commands::Arguments::parse();
     let json = arguments.json;
+    if !arguments.serves() {
+        output::end_with_the_reader();
+    }
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {

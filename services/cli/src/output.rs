@@ -12,8 +12,30 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// What a shell reports of a program that wrote to a pipe which nobody reads any more: 128 and SIGPIPE.
+const READER_GONE: i32 = 141;
+
+/// Makes the program end without a word when whoever reads its answer has read enough (`carrel show case | head`). `println!`
+/// panics then, and Rust keeps the signal that would end any other program.
+pub(crate) fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to std") && said.contains("Broken pipe") {
+            std::process::exit(READER_GONE);
+        }
+        usual(panic);
+    }));
+}
+
 /// Tells why a command failed, and what to do.
 pub(crate) fn failure(error: &anyhow::Error, json: bool) {
+    // A connection that breaks is another matter, and is told.
+    let of_client = error.chain().any(|cause| cause.is::<ClientError>());
+    let mut writing = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    if !of_client && writing.any(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+        std::process::exit(READER_GONE);
+    }
     let problem = error.chain().find_map(|cause| match cause.downcast_ref::<ClientError>() {
         Some(ClientError::Problem(problem)) => Some(problem),
         _ => None,

@@ -59,6 +59,11 @@ impl Show {
             Some(report) => println!("{report}"),
             None => println!("{} ({})", run.run.question, run.run.state),
         }
+        if !run.outdated.is_empty() {
+            let numbers: Vec<String> = run.outdated.iter().map(|number| format!("[{number}]")).collect();
+            println!("STALE: what {} quotes has a newer version, or is gone.", numbers.join(", "));
+            println!("See what it would say now: carrel report reproduce {}", run.run.id);
+        }
         Ok(())
     }
 

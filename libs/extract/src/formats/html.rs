@@ -21,6 +21,18 @@ const MAX_READABLE_DEPTH: usize = 200;
 /// Pages that are larger are read as a whole.
 const MAX_READABLE_BYTES: usize = 4 << 20;
 
+/// Elements within each other that a page may open before it is refused: the parser looks through all that are open for
+/// each that comes.
+const MAX_OPEN: u64 = 10_000;
+/// Elements whose end nobody has to write; thousands of them stand beside each other in pages that are well.
+const ENDED_BY_OTHERS: [&str; 17] = [
+    "body", "caption", "colgroup", "dd", "dt", "head", "html", "li", "optgroup", "option", "p", "tbody", "td", "tfoot",
+    "th", "thead", "tr",
+];
+/// Elements without content.
+const EMPTY: [&str; 14] =
+    ["area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "source", "track", "wbr"];
+
 /// HTML and XHTML.
 ///
 /// Keeps the main part of the page: headings (as sections), paragraphs, lists, tables (one row a line, cells
@@ -59,7 +71,7 @@ impl Format for Html {
         if let Some(warning) = decoded.warning {
             builder.warn(warning);
         }
-        let page = Document::from(decoded.text.as_ref());
+        let page = parsed(&decoded.text)?;
         let title = page.select("head > title").text().trim().to_owned();
         let headings = page.select("h1");
         let top = if headings.length() == 1 { squeeze(&headings.text()) } else { String::new() };
@@ -78,6 +90,50 @@ impl Format for Html {
         }
         builder.finish(self.media_type(), Some(if title.is_empty() { top } else { title }))
     }
+}
+
+/// The page's tree.
+fn parsed(html: &str) -> Result<Document, ExtractError> {
+    check_nesting(html)?;
+    Ok(Document::from(html))
+}
+
+/// Refuses what would keep the parser busy for minutes.
+fn check_nesting(html: &str) -> Result<(), ExtractError> {
+    let (mut open, mut foreign) = (0_u64, 0_u64);
+    // What stands in them is no markup.
+    let mut raw: Option<String> = None;
+    for tag in html.split('<').skip(1) {
+        let (closes, tag) = tag.strip_prefix('/').map_or((false, tag), |rest| (true, rest));
+        let length = tag.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        let name = tag[..length].to_ascii_lowercase();
+        if let Some(within) = &raw {
+            if closes && *within == name {
+                raw = None;
+            }
+            continue;
+        }
+        // Comments, declarations, a `<` in a text.
+        if length == 0 || EMPTY.contains(&name.as_str()) || ENDED_BY_OTHERS.contains(&name.as_str()) {
+            continue;
+        }
+        if matches!(name.as_str(), "script" | "style") {
+            raw = (!closes).then_some(name);
+            continue;
+        }
+        if matches!(name.as_str(), "svg" | "math") {
+            foreign = if closes { foreign.saturating_sub(1) } else { foreign + 1 };
+        }
+        // In HTML itself the slash means nothing.
+        if foreign > 0 && tag.split('>').next().is_some_and(|inside| inside.ends_with('/')) {
+            continue;
+        }
+        open = if closes { open.saturating_sub(1) } else { open + 1 };
+        if open > MAX_OPEN {
+            return Err(ExtractError::too_many("elements within each other", MAX_OPEN));
+        }
+    }
+    Ok(())
 }
 
 /// The part of the page that is its content, when there clearly is one.
@@ -149,18 +205,20 @@ impl Measure {
 
 /// Adds the content of an HTML fragment.
 pub(super) fn push_html(builder: &mut RenditionBuilder, html: &str) -> Result<(), ExtractError> {
+    check_nesting(html)?;
     let fragment = Document::fragment(html);
     push_node(builder, &fragment.root(), Skip::Nothing, "")
 }
 
 /// Adds a whole page.
 pub(super) fn push_page(builder: &mut RenditionBuilder, html: &str) -> Result<(), ExtractError> {
-    let page = Document::from(html);
+    let page = parsed(html)?;
     push_node(builder, &page.root(), Skip::Nothing, "")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::check_nesting;
     use crate::{Limits, extract_in_process};
 
     fn text(html: &str) -> String {
@@ -207,6 +265,22 @@ mod tests {
     fn deep_nesting_is_harmless() {
         let html = format!("<html><body>{}deep", "<div>".repeat(3_000));
         assert_eq!(text(&html), "deep");
+        let endless = format!("<html><body>{}deep", "<div>".repeat(200_000));
+        let error = extract_in_process(endless.as_bytes(), None, &Limits::default()).unwrap_err();
+        assert_eq!(error.reason(), "too_many");
+        for opening in ["<div/>", "<b>", "<table><tr><td>", "<font color=red>", "<SPAN>"] {
+            assert!(check_nesting(&opening.repeat(12_000)).is_err(), "{opening}");
+        }
+        // What is merely long.
+        for part in [
+            "<tr><td>a<td><img src=x><p>b",
+            "<b>x</b>",
+            "<script>for(i=0;i<n;i++);</script>",
+            "<svg><path d='M0 0'/></svg>",
+            "1 < 2 <!-- -->",
+        ] {
+            assert!(check_nesting(&part.repeat(12_000)).is_ok(), "{part}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ async fn failures_keep_their_reason() {
 async fn endless_work_is_stopped() {
     let mut by_cpu = config();
     by_cpu.cpu_seconds = 1;
-    assert_eq!(run(by_cpu, b"misbehave:spin", "").await.unwrap_err(), ExtractError::LimitTime { seconds: 1 });
+    assert_eq!(run(by_cpu, b"misbehave:spin", "").await.unwrap_err(), ExtractError::LimitCpu { seconds: 1 });
     let mut by_wall = config();
     by_wall.wall = Duration::from_millis(300);
     let started = Instant::now();

@@ -1,24 +1,23 @@
 //! Examples of bodies, made of the bodies' own types, so that they cannot differ from them.
 
-use carrel_domain::{
-    BaselineId, CitationId, ClaimId, CollectionId, CustodyEventId, DocumentId, ErasureId, HoldId, JobId, RunId, StepId,
-    VersionId,
-};
+mod custody;
+mod research;
+mod screening;
+
+use carrel_domain::{BaselineId, CollectionId, DocumentId, JobId, VersionId};
 use carrel_wire::{
-    ActionBody, CollectionScreeningBody, DocumentScreeningBody, FindingBody, KindCountBody, LookupBody, OccurrenceBody,
-    OccurrencesBody, PolicyBody, PolicyViewBody, RejectionBody, ReleaseAsBody, ReleaseBody, ScreenedDocumentBody,
-    ScreeningJobBody, ScreeningNoteBody,
-};
-use carrel_wire::{
-    ActorBody, AttemptBody, AuditEntryBody, BaselineBody, ChangeBody, CitationBody, ClaimBody, CollectionBody,
-    CustodyEventBody, CustodyKindBody, DamageBody, DiffBody, DifferenceBody, DocumentBody, DuplicateBody, ErasureBody,
-    FilterBody, FixityBody, FixityReportBody, GenerationBody, HitBody, HoldBody, JobBody, JobPageBody, MemberBody,
-    ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, Page, PassageBody, ProgressBody, QuestionBody,
-    ReasonBody, RetriedBody, RetriesBody, RetryBody, RunBody, RunComparisonBody, RunEventBody, RunPageBody, ScanBody,
-    ScannedBody, ScoresBody, SearchAnswerBody, SearchBody, SearchedBody, SnippetBody, SpanBody, StepBody, TextBody,
+    AttemptBody, BaselineBody, ChangeBody, CollectionBody, CustodyKindBody, DamageBody, DiffBody, DifferenceBody,
+    DocumentBody, DuplicateBody, FilterBody, FixityBody, FixityReportBody, GenerationBody, HitBody, JobBody,
+    JobPageBody, LookupBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, OccurrenceBody,
+    OccurrencesBody, Page, PassageBody, PolicyViewBody, ProgressBody, QuestionBody, ReasonBody, RejectionBody,
+    ReleaseAsBody, ReleaseBody, RetriedBody, RetriesBody, RetryBody, RunComparisonBody, ScanBody, ScannedBody,
+    ScoresBody, ScreeningJobBody, ScreeningNoteBody, SearchAnswerBody, SearchBody, SnippetBody, SpanBody, TextBody,
     TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
 };
 use chrono::{DateTime, Utc};
+use custody::{audit_entry, custody_event, erasure, hold};
+use research::{event, report, run, run_page};
+use screening::{collection_screening, document_screening, policy};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -27,6 +26,7 @@ use uuid::Uuid;
 pub(super) const REQUEST: &str = "0197a3c2-5f10-7c44-9a51-1f0d6c2b9e10";
 
 const QUESTION: &str = "How fast must the outer gate close?";
+
 const TEXT: &str = "The outer gate must close within ninety seconds.";
 
 fn id<T: From<Uuid>>(number: u128) -> T {
@@ -267,85 +267,6 @@ fn filter() -> FilterBody {
     FilterBody { metadata: Map::from_iter([("year".to_owned(), 2024.into())]), ..FilterBody::default() }
 }
 
-fn policy() -> PolicyBody {
-    let categories = [
-        ("contact", ActionBody::Allow),
-        ("credential", ActionBody::Hold),
-        ("financial", ActionBody::Mask),
-        ("national_id", ActionBody::Mask),
-        ("password_hash", ActionBody::Mask),
-    ];
-    PolicyBody {
-        categories: categories.into_iter().map(|(name, action)| (name.to_owned(), action)).collect(),
-        kinds: [("phone".to_owned(), ActionBody::Mask)].into(),
-        min_confidence: None,
-    }
-}
-
-fn kind_count() -> KindCountBody {
-    KindCountBody {
-        kind: "iban".to_owned(),
-        category: "financial".to_owned(),
-        severity: "high".to_owned(),
-        action: "mask".to_owned(),
-        count: 2,
-        validated: 2,
-        values: 1,
-    }
-}
-
-fn document_screening() -> DocumentScreeningBody {
-    DocumentScreeningBody {
-        document_id: id(2),
-        version_id: id(3),
-        name: "gate-manual.pdf".to_owned(),
-        state: "searchable".to_owned(),
-        verdict: "masked".to_owned(),
-        screened_at: at(12),
-        policy: policy(),
-        kinds: vec![kind_count()],
-        total: 2,
-        findings: vec![FindingBody {
-            ordinal: 0,
-            place: "text".to_owned(),
-            kind: "iban".to_owned(),
-            category: "financial".to_owned(),
-            severity: "high".to_owned(),
-            action: "mask".to_owned(),
-            confidence: 95,
-            validated: true,
-            span: SpanBody { start: 310, end: 337 },
-            mask: "DE•• •••• •••• •••• •••• 00".to_owned(),
-            digest: Some("5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".to_owned()),
-        }],
-        next_first: None,
-        review: None,
-        dataset: None,
-        dataset_problem: None,
-        breaches: None,
-    }
-}
-
-fn collection_screening() -> CollectionScreeningBody {
-    CollectionScreeningBody {
-        collection_id: id(1),
-        name: "harbour".to_owned(),
-        documents: 24,
-        verdicts: [("clean".to_owned(), 21), ("masked".to_owned(), 3)].into(),
-        kinds: vec![kind_count()],
-        items: vec![ScreenedDocumentBody {
-            document_id: id(2),
-            version_id: id(3),
-            name: "gate-manual.pdf".to_owned(),
-            state: "searchable".to_owned(),
-            verdict: Some("masked".to_owned()),
-            findings: 2,
-            kinds: vec![kind_count()],
-        }],
-        next_cursor: None,
-    }
-}
-
 fn document() -> DocumentBody {
     DocumentBody {
         id: id(2),
@@ -428,61 +349,6 @@ fn hit() -> HitBody {
     }
 }
 
-fn run() -> RunBody {
-    RunBody {
-        id: id::<RunId>(5),
-        question: QUESTION.to_owned(),
-        collections: vec![id(1)],
-        baseline: None,
-        as_of: None,
-        state: "completed".to_owned(),
-        failure: None,
-        engine: carrel_research::ENGINE.to_owned(),
-        job_id: id(4),
-        created_at: at(60),
-        finished_at: Some(at(62)),
-    }
-}
-
-fn run_page() -> RunPageBody {
-    let citation = CitationBody {
-        id: id::<CitationId>(8),
-        number: 1,
-        document_id: id(2),
-        document_name: "gate-manual.pdf".to_owned(),
-        version_id: id(3),
-        version_number: 1,
-        span: span(),
-        page: Some(3),
-        quote: TEXT.to_owned(),
-        prefix: "4.2 Closing. ".to_owned(),
-        suffix: " Whoever is on watch".to_owned(),
-    };
-    let claim = ClaimBody {
-        id: id::<ClaimId>(7),
-        step_id: id::<StepId>(6),
-        text: TEXT.to_owned(),
-        score: 0.75,
-        citations: vec![citation],
-    };
-    RunPageBody {
-        run: run(),
-        plan: vec![StepBody { id: id(6), ordinal: 0, question: QUESTION.to_owned(), completed: true }],
-        claims: vec![claim],
-        outdated: Vec::new(),
-        searched: SearchedBody { documents: 24, passages: 30, sentences: 122, questions: vec![QUESTION.to_owned()] },
-        report: Some(report()),
-    }
-}
-
-fn report() -> String {
-    format!("# {QUESTION}\n\n{TEXT} [1]\n\n## Sources\n\n1. gate-manual.pdf, version 1, page 3: “{TEXT}”\n")
-}
-
-fn event() -> RunEventBody {
-    RunEventBody { seq: 1, at: at(60), kind: "asked".to_owned(), payload: json!({ "question": QUESTION }) }
-}
-
 fn job() -> JobBody {
     JobBody {
         id: id(4),
@@ -520,61 +386,6 @@ fn attempt() -> AttemptBody {
         worker_id: Some(id(14)),
         outcome: "running".to_owned(),
         error: None,
-    }
-}
-
-fn audit_entry() -> AuditEntryBody {
-    AuditEntryBody {
-        seq: 118,
-        at: at(30),
-        actor: json!({ "kind": "client", "id": id::<Uuid>(9) }),
-        action: "get_original".to_owned(),
-        subject: Some(id(3)),
-        request_id: id(15),
-        details: json!({ "range": "bytes=0-1023" }),
-        position: Some(117),
-        seal: Some(42),
-        digest: Some(upload().sha256),
-    }
-}
-
-fn custody_event() -> CustodyEventBody {
-    CustodyEventBody {
-        id: id::<CustodyEventId>(16),
-        document_id: id(2),
-        event: CustodyKindBody::Moved,
-        place: Some("Archive, shelf 4".to_owned()),
-        note: None,
-        at: at(40),
-        by: ActorBody::Client { id: id(9) },
-    }
-}
-
-fn hold() -> HoldBody {
-    HoldBody {
-        id: id::<HoldId>(17),
-        document_id: Some(id(2)),
-        collection_id: None,
-        reason: "Named in the claim of 3 May.".to_owned(),
-        placed_at: at(50),
-        placed_by: ActorBody::Client { id: id(9) },
-        released_at: None,
-        released_by: None,
-        release_reason: None,
-    }
-}
-
-fn erasure() -> ErasureBody {
-    ErasureBody {
-        id: id::<ErasureId>(18),
-        document_id: id(2),
-        documents: vec![id(2)],
-        reason: "Asked for by the person it tells of.".to_owned(),
-        state: "completed".to_owned(),
-        job_id: id(4),
-        requested_at: at(70),
-        requested_by: ActorBody::Client { id: id(9) },
-        completed_at: Some(at(73)),
     }
 }
 

@@ -9,6 +9,7 @@ use chrono::Utc;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 async fn check(app: &TestApp) -> ChainCheck {
@@ -189,11 +190,59 @@ async fn whatever_is_forged_in_the_database_is_found_and_named() {
     assert!(found.iter().any(|fault| fault.contains(&format!("entry {seq} at")) && fault.ends_with("was removed")));
 }
 
-/// The code that stands in a label.
-async fn code(client: &Client, document: impl std::fmt::Display) -> String {
+async fn label(client: &Client, document: impl std::fmt::Display) -> String {
     let answer = client.get(&format!("/api/v1/documents/{document}/label.svg")).await;
     assert_eq!(answer.headers()["content-type"], "image/svg+xml");
-    let drawn = answer.text().await.unwrap();
+    answer.text().await.unwrap()
+}
+
+/// What a scanner reads in a label that was printed with so many dots per inch: the squares of the path, where the
+/// transformation of the drawing puts them on the paper.
+fn scanned(label: &str, dots: f64) -> String {
+    let between = |from: &str, to: &str| label.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    assert!(label.contains(r#"width="62mm" height="29mm" viewBox="0 0 62 29""#), "a unit is a millimetre");
+    let scale: f64 = between("<g transform=\"translate(1 1) scale(", ") translate(4 4)\">").parse().unwrap();
+    let squares = between("<path d=\"", "\"").split('M').skip(1).map(|square| {
+        let (x, y) = square.strip_suffix("h1v1h-1z").unwrap().split_once(' ').unwrap();
+        (x.parse().unwrap(), y.parse().unwrap())
+    });
+    let dark: BTreeSet<(i64, i64)> = squares.collect();
+    let millimetre = dots / 25.4;
+    let square = |at: usize| (((at as f64 + 0.5) / millimetre - 1.0) / scale - 4.0).floor() as i64;
+    let (width, height) = ((62.0 * millimetre) as usize, (29.0 * millimetre) as usize);
+    let paint = |x, y| if dark.contains(&(square(x), square(y))) { 0 } else { 255 };
+    let mut seen = rqrr::PreparedImage::prepare_from_greyscale(width, height, paint);
+    let codes = seen.detect_grids();
+    assert_eq!(codes.len(), 1, "one code in the label at {dots} dots per inch");
+    codes[0].decode().unwrap().1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_scanner_sees_in_a_printed_label_is_what_a_scan_takes() {
+    let (_app, client, collection, gate) = read_only().await;
+    // A name that does its best to stand in the way.
+    let name = "</text></svg> & \u{202e}a very long name of the gate in the outer harbour.md";
+    let part = reqwest::multipart::Part::bytes(files::TEXT.as_bytes()).file_name(name);
+    let odd = client.send(collection, reqwest::multipart::Form::new().part("file", part)).await;
+    let odd: carrel_wire::UploadBody = odd.json().await.unwrap();
+    for document in [gate.document_id, odd.document_id] {
+        let label = label(&client, document).await;
+        // What printers of labels have, and a coarse picture of a camera.
+        for dots in [600.0, 300.0, 203.0, 110.0] {
+            let code = scanned(&label, dots);
+            let answer = client.post("/api/v1/custody/scan", &json!({ "code": code, "event": "inspected" })).await;
+            assert_eq!(answer.status(), 201, "{code}");
+            let scanned: ScannedBody = answer.json().await.unwrap();
+            assert_eq!(scanned.event.document_id, document);
+        }
+        let events: Page<CustodyEventBody> = client.read(&format!("/api/v1/documents/{document}/custody")).await;
+        assert_eq!(events.items.len(), 4);
+    }
+}
+
+/// The code that stands in a label.
+async fn code(client: &Client, document: impl std::fmt::Display) -> String {
+    let drawn = label(client, document).await;
     drawn.split_once("<desc>").unwrap().1.split_once("</desc>").unwrap().0.to_owned()
 }
 

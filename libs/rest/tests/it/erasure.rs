@@ -11,7 +11,6 @@ use carrel_wire::{AuditEntryBody, DocumentBody, ErasureBody, Page, UploadBody};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlx::AssertSqlSafe;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -28,37 +27,6 @@ fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
         zip.write_all(bytes).unwrap();
     }
     zip.finish().unwrap().into_inner()
-}
-
-/// Every table of every schema of ours, with the rows in which a word stands.
-async fn rows_with(app: &TestApp, word: &str) -> Vec<(String, i64)> {
-    let columns: Vec<(String, String, bool)> = sqlx::query_as(
-        "select format('%I.%I', n.nspname, c.relname), quote_ident(a.attname), a.atttypid = 'bytea'::regtype
-         from pg_class c
-         join pg_namespace n on n.oid = c.relnamespace
-         join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-         where n.nspname in ('carrel', 'carrel_jobs', 'public') and c.relkind = 'r'
-           and (a.atttypid in ('text'::regtype, 'varchar'::regtype, 'text[]'::regtype, 'json'::regtype, 'jsonb'::regtype,
-                               'bytea'::regtype))",
-    )
-    .fetch_all(&app.database.owner)
-    .await
-    .unwrap();
-    assert!(columns.len() > 60, "{}", columns.len());
-    let mut found = Vec::new();
-    for (table, column, bytes) in columns {
-        let test = if bytes {
-            format!("position(convert_to($1, 'UTF8') in {column}) > 0")
-        } else {
-            format!("strpos(lower({column}::text), lower($1)) > 0")
-        };
-        let sql = format!("select count(*) from {table} where {test}");
-        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).bind(word).fetch_one(&app.database.owner).await.unwrap();
-        if rows > 0 {
-            found.push((format!("{table}.{column}"), rows));
-        }
-    }
-    found
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -145,9 +113,9 @@ async fn everywhere(app: &TestApp, client: &Client, fillers: usize) -> Everywher
     }
     app.idle().await;
     for word in RARE {
-        assert!(!rows_with(app, word).await.is_empty(), "{word}");
+        assert!(!app.database.rows_with(word).await.is_empty(), "{word}");
     }
-    let indexed = rows_with(app, &stem(RARE[0])).await;
+    let indexed = app.database.rows_with(&stem(RARE[0])).await;
     assert_eq!(indexed.iter().any(|(place, _)| place.contains("posting_history")), fillers > 30, "{indexed:?}");
     let digests: Vec<String> = sqlx::query_scalar(
         "select distinct encode(v.sha256, 'hex') from carrel.document_version v
@@ -177,15 +145,15 @@ fn stem(word: &str) -> String {
 
 async fn nothing_is_left(app: &TestApp, client: &Client, what: &Everywhere) {
     for word in RARE {
-        assert_eq!(rows_with(app, word).await, [], "{word}");
-        assert_eq!(rows_with(app, &stem(word)).await, [], "{word} in the index");
+        assert_eq!(app.database.rows_with(word).await, [], "{word}");
+        assert_eq!(app.database.rows_with(&stem(word)).await, [], "{word} in the index");
         let hits = client.find(word).await.hits;
         assert!(hits.iter().all(|hit| !hit.external_id.starts_with("case.zip")), "{word}");
     }
     assert_eq!(store_with(app, &what.digests), Vec::<PathBuf>::new());
     // Digests and ids stay in the manifest and in the trail, and nowhere else.
     for digest in &what.digests {
-        for (place, _) in rows_with(app, digest).await {
+        for (place, _) in app.database.rows_with(digest).await {
             assert!(
                 [
                     "carrel.audit_entry.details",
@@ -201,7 +169,7 @@ async fn nothing_is_left(app: &TestApp, client: &Client, what: &Everywhere) {
     }
     for version in what.versions {
         let places: Vec<String> =
-            rows_with(app, &version.to_string()).await.into_iter().map(|(place, _)| place).collect();
+            app.database.rows_with(&version.to_string()).await.into_iter().map(|(place, _)| place).collect();
         assert!(
             places.iter().all(|place| place.starts_with("carrel.audit_entry") || place.starts_with("carrel.erasure")),
             "{places:?}"

@@ -20,6 +20,7 @@ mod idempotency;
 mod inside;
 mod openapi;
 mod originals;
+mod pictures;
 mod removal;
 mod research;
 mod routes;

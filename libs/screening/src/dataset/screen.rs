@@ -138,7 +138,9 @@ struct Run<'r> {
 impl Run<'_> {
     fn add_column(&mut self, name: &str) -> usize {
         let place = self.columns.len();
-        self.columns.push(Column::new(name, self.scanner));
+        // A name in JSON may hold any character; a report is shown and stored, and PostgreSQL takes no NUL.
+        let shown: String = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        self.columns.push(Column::new(&shown, self.scanner));
         self.by_name.insert(name.to_owned(), place);
         place
     }

@@ -55,6 +55,15 @@ fn columns_are_known_by_their_values_and_headings() {
 }
 
 #[test]
+fn names_of_columns_are_what_can_be_stored() {
+    let json = "[{\"mail\\u0000box\": \"ann@example.org\", \"a\\nb\": \"x\"}]";
+    let report = run(json, Format::Json);
+    let names: Vec<&str> = report.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["mail\u{fffd}box", "a\u{fffd}b"]);
+    assert!(is(class(&report, names[0]), Kind::EMAIL));
+}
+
+#[test]
 fn the_same_rows_in_every_format_give_the_same_findings() {
     let csv = "mail,ip\nann@example.org,203.0.113.9\nbob@example.org,203.0.113.8\n";
     let tsv = csv.replace(',', "\t");

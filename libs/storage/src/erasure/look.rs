@@ -1,6 +1,6 @@
 //! Looking for what may be left of an erased document.
 
-use super::{Keys, PLACES, run};
+use super::clear::{Keys, PLACES, run};
 use crate::{StorageError, Transaction};
 use carrel_domain::ErasureId;
 use carrel_domain::custody::{ClearedPlace, ErasureProgress};
