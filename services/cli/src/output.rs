@@ -31,7 +31,7 @@ pub(crate) fn end_with_the_reader() {
 /// Tells why a command failed, and what to do.
 pub(crate) fn failure(error: &anyhow::Error, json: bool) {
     // A connection that breaks is another matter, and is told.
-    let of_client = error.chain().any(|cause| cause.is::<ClientError>());
+    let of_client = error.chain().any(<dyn std::error::Error>::is::<ClientError>);
     let mut writing = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     if !of_client && writing.any(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
         std::process::exit(READER_GONE);

@@ -65,7 +65,9 @@ async fn poison_is_discarded_after_three_crashes(carry: Carry) {
 async fn jobs_of_one_process_that_expire_apart_were_together(carry: Carry) {
     let bench = Bench::new(carry).await;
     let mut specs = vec![Act::Complete.spec(), Act::Complete.spec()];
-    specs.iter_mut().for_each(|spec| spec.max_attempts = 9);
+    for spec in &mut specs {
+        spec.max_attempts = 9;
+    }
     let ids = bench.enqueue(&specs).await;
     sqlx::query("update carrel.job set crashes = 2").execute(&bench.owner).await.unwrap();
     let first = ghost(Duration::from_millis(1));

@@ -4,20 +4,20 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// A server on a loopback port; it remembers nothing and ends with us.
-pub struct Server {
-    pub port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     process: Child,
     folder: PathBuf,
 }
 
 impl Server {
     /// Starts `redis-server` with these settings, one per line.
-    pub fn start(arguments: &[&str], settings: &str) -> Self {
+    pub(crate) fn start(arguments: &[&str], settings: &str) -> Self {
         Self::listening("port", arguments, settings)
     }
 
     /// The same behind TLS only; `settings` name the certificate and its key.
-    pub fn start_tls(settings: &str) -> Self {
+    pub(crate) fn start_tls(settings: &str) -> Self {
         Self::listening("port 0\ntls-port", &[], settings)
     }
 
@@ -36,7 +36,7 @@ impl Server {
     }
 
     /// One command, its words parted by spaces.
-    pub async fn ask(&self, command: &str) -> redis::RedisResult<redis::Value> {
+    pub(crate) async fn ask(&self, command: &str) -> redis::RedisResult<redis::Value> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?;
         let mut connection = client.get_multiplexed_async_connection().await?;
         let mut words = command.split_ascii_whitespace();
@@ -48,7 +48,7 @@ impl Server {
     }
 
     /// The answer as text; `None` while it does not answer.
-    pub async fn text(&self, command: &str) -> String {
+    pub(crate) async fn text(&self, command: &str) -> String {
         format!("{:?}", self.ask(command).await.ok())
     }
 }

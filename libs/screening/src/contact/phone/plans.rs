@@ -109,8 +109,8 @@ fn plans() -> &'static Plans {
                     of_code.main = Some(id);
                 }
                 let trunk = metadata.national_prefix().unwrap_or_default().to_owned();
-                let dialled = metadata.national_prefix_for_parsing().map(|prefix| prefix.as_str());
-                let ended = ENDED.iter().find(|(region, _)| **region == id).map(|(_, expression)| *expression);
+                let dialled = metadata.national_prefix_for_parsing().map(ToString::to_string);
+                let ended = ENDED.iter().find(|(region, _)| **region == id).map(|(_, ended)| (*ended).to_owned());
                 let prefix = dialled.or(ended).map(|expression| Prefix {
                     pattern: OnceLock::new(),
                     expression: expression.chars().filter(|c| !c.is_whitespace()).collect(),
