@@ -84,7 +84,7 @@ async fn jobs_of_one_process_that_expire_apart_were_together(carry: Carry) {
         .await;
     }
     for id in ids {
-        assert_eq!(bench.job(id).await.state, JobState::Available);
+        assert_eq!(bench.job(id).await.state, JobState::Retryable);
     }
     bench.finish().await;
 }
