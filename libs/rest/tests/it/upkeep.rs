@@ -10,6 +10,7 @@ use carrel_storage::{OriginalStore, store_move};
 use carrel_testkit::{Client, Setup, TestApp, problem};
 use carrel_wire::{DocumentBody, DuplicateBody, FixityReportBody, Page};
 use chrono::{DateTime, Utc};
+use reqwest::Method;
 use serde_json::Value;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
@@ -84,8 +85,11 @@ async fn every_flipped_bit_is_found_told_and_healed_by_the_same_file() {
     assert_eq!(version["version"]["fixity"]["verdict"], "damaged");
     assert!(version["version"]["fixity"]["problem"].as_str().unwrap().starts_with("its SHA-256 is"));
     // Nobody gets the last bytes of something that is not the original.
-    let original = client.get(&format!("/api/v1/versions/{}/original", damaged.version_id)).await;
-    assert!(original.bytes().await.is_err(), "the answer breaks off");
+    let path = format!("/api/v1/versions/{}/original", damaged.version_id);
+    // The answer breaks off, of one that is so short perhaps before its head has left.
+    if let Ok(original) = client.request(Method::GET, &path).send().await {
+        assert!(original.bytes().await.is_err(), "the answer breaks off");
+    }
 
     client.upload(collection, name, text.clone()).await;
     let healed = check(&app, &client).await;
