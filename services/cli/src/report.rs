@@ -6,6 +6,7 @@ use carrel_client::Client;
 use carrel_domain::RunId;
 use clap::{Args, Subcommand, ValueHint};
 use serde_json::json;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,7 +21,7 @@ pub(crate) enum Report {
     Bundle {
         /// The research run.
         run: RunId,
-        /// Where to; by default carrel-report-RUN.zip.
+        /// Where to; by default carrel-report-RUN.zip, and `-` is standard output.
         #[arg(long, short, value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
     },
@@ -51,6 +52,10 @@ impl Report {
             Self::Bundle { run, output: path } => {
                 let bytes = client.bundle(*run).await?;
                 let path = path.clone().unwrap_or_else(|| PathBuf::from(format!("carrel-report-{run}.zip")));
+                if path.as_os_str() == "-" {
+                    std::io::stdout().write_all(&bytes).context("the bundle cannot be written to standard output")?;
+                    return Ok(ExitCode::SUCCESS);
+                }
                 std::fs::write(&path, &bytes).with_context(|| format!("{} cannot be written", path.display()))?;
                 if json {
                     output::json(&json!({ "path": path, "bytes": bytes.len() }))?;

@@ -41,11 +41,16 @@ struct Arguments {
     keep: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.worker_threads(2).enable_all().build()?.block_on(run(arguments))
+    let ran = runtime.worker_threads(2).enable_all().build().map_err(Into::into);
+    ran.and_then(|runtime| runtime.block_on(run(arguments))).unwrap_or_else(|error| {
+        // Without the reader of standard error there is nobody to tell.
+        writeln!(std::io::stderr(), "faults: {error:#}").ok();
+        ExitCode::FAILURE
+    })
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode> {
