@@ -123,9 +123,18 @@ impl RenditionBuilder {
         }
     }
 
+    /// A reference to an entity that the file defines itself: left out, for a few of them can stand for gigabytes.
+    pub(crate) fn leave_out_entity(&mut self) {
+        self.has_entities = true;
+        self.warn("entities that the file defines itself were left out");
+    }
+
     /// The finished rendition; [`ExtractError::Empty`] when it has no text.
     pub fn finish(mut self, media_type: &str, title: Option<String>) -> Result<Rendition, ExtractError> {
         self.close_page();
+        if self.text.is_empty() && self.has_entities {
+            return Err(ExtractError::damaged("all its text lies in entities of its own, which are never expanded"));
+        }
         if self.text.is_empty() {
             return Err(ExtractError::Empty);
         }

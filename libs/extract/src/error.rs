@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum ExtractError {
     /// Zero bytes, or nothing but white space.
-    #[error("the file is empty")]
+    #[error("the file is empty, or has no text in it")]
     Empty,
     /// The content is of a type that no format reads.
     #[error("files of type {found} cannot be read")]

@@ -167,7 +167,11 @@ pub(crate) async fn collection(client: &Client, name: &str) -> Result<Collection
 /// Digests of the newest versions, by external id: what is there already is not sent again.
 async fn known(client: &Client, collection: CollectionId) -> Result<HashMap<String, String>> {
     let documents = client.documents(collection).await?;
-    let fine = documents.into_iter().filter(|document| document.latest.state != "failed");
+    // What could not be read may be readable now, and the same bytes heal an original that was damaged.
+    let fine = documents.into_iter().filter(|document| {
+        let is_sound = document.latest.fixity.as_ref().is_none_or(|fixity| fixity.verdict == "sound");
+        document.latest.state != "failed" && is_sound
+    });
     Ok(fine.map(|document| (document.external_id, document.latest.sha256)).collect())
 }
 

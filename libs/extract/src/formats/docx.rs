@@ -105,8 +105,9 @@ fn walk(builder: &mut RenditionBuilder, xml: &str, styles: &Styles, limits: &Lim
             Event::Text(text) if walk.in_text && walk.skipped == 0 => walk.paragraph.text.push_str(&text),
             Event::CData(text) if walk.in_text && walk.skipped == 0 => walk.paragraph.text.push_str(&text),
             Event::GeneralRef(reference) if walk.in_text && walk.skipped == 0 => {
-                if let Some(text) = resolve(&reference) {
-                    walk.paragraph.text.push_str(&text);
+                match resolve(&reference) {
+                    Some(text) => walk.paragraph.text.push_str(&text),
+                    None => walk.builder.leave_out_entity(),
                 }
             }
             Event::Eof => break,

@@ -69,7 +69,9 @@ impl Format for Pdf {
         let repeated = repeated_headings(&document.pages);
         let mut blank: Vec<u32> =
             (1..).zip(&document.pages).filter(|(_, page)| page.is_blank()).map(|(number, _)| number).collect();
-        let recognised = scan::pages(input.bytes, &blank, &room.ocr).unwrap_or_default();
+        let scan = scan::pages(input.bytes, &blank, &room.ocr);
+        let can_draw = scan.is_some();
+        let scan::Scan { drawn, read: recognised } = scan.unwrap_or_default();
         for (number, page) in (1..).zip(&document.pages) {
             builder.page(number)?;
             let mut lines = Vec::new();
@@ -96,12 +98,12 @@ impl Format for Pdf {
             mark_bookmarks(&mut builder, document.bookmarks.get(&number), &lines);
         }
         if builder.is_empty() {
-            return Err(if document.failed > 0 {
+            return Err(if document.failed > 0 || document.pages.is_empty() || can_draw && drawn == 0 {
                 ExtractError::damaged("no page can be read")
-            } else if recognised.is_empty() {
-                ExtractError::NeedsOcr
-            } else {
+            } else if can_draw {
                 ExtractError::NoText
+            } else {
+                ExtractError::NeedsOcr
             });
         }
         if let [first, ..] = blank[..] {

@@ -10,34 +10,43 @@ const LONGER_SIDE: &str = "3500";
 /// Most bytes of a drawn page.
 const PAGE_BYTES: u64 = 3500 * 3500 + 1024;
 
-/// What was read of the pages `wanted` (in order, from 1), as far as there was time. `None` when one of the programs is
-/// missing.
-pub(super) fn pages(bytes: &[u8], wanted: &[u32], ocr: &Ocr) -> Option<BTreeMap<u32, Recognised>> {
+/// What became of pages that are pictures.
+#[derive(Default)]
+pub(super) struct Scan {
+    /// Pages that could be drawn.
+    pub(super) drawn: u32,
+    /// What was read, by page from 1.
+    pub(super) read: BTreeMap<u32, Recognised>,
+}
+
+/// Reads the pages `wanted` (in order, from 1), as far as there is time. `None` when one of the programs is missing.
+pub(super) fn pages(bytes: &[u8], wanted: &[u32], ocr: &Ocr) -> Option<Scan> {
     let (first, last) = (*wanted.first()?, *wanted.last()?);
     let program = program::find("pdftoppm").filter(|_| ocr.is_there())?;
     let arguments = ["-q", "-gray", "-scale-to", LONGER_SIDE, "-f", &first.to_string(), "-l", &last.to_string(), "-"];
     let mut child = program::command(&program, &arguments).spawn().ok()?;
     let mut stdin = child.stdin.take()?;
     let mut stdout = BufReader::new(child.stdout.take()?);
-    let mut read = BTreeMap::new();
+    let mut scan = Scan::default();
     std::thread::scope(|scope| {
         scope.spawn(move || stdin.write_all(bytes).is_ok());
         // Pages are drawn one by one while the earlier ones are read.
         for number in first..=last {
             let Some(picture) = next_picture(&mut stdout) else { break };
+            scan.drawn += 1;
             if !ocr.has_time() {
                 break;
             }
             if wanted.binary_search(&number).is_ok()
                 && let Some(page) = ocr.read(&picture).and_then(|pages| pages.into_iter().next())
             {
-                read.insert(number, page);
+                scan.read.insert(number, page);
             }
         }
         child.kill().ok();
     });
     child.wait().ok();
-    Some(read)
+    Some(scan)
 }
 
 /// One grey picture of a stream of them (PGM): `P5`, width, height, greatest value, then a byte a pixel.

@@ -136,7 +136,10 @@ impl Format for Xml {
                 Ok(Event::End(_)) => walk.end()?,
                 Ok(Event::Text(text)) => walk.text.push_str(&text),
                 Ok(Event::CData(text)) => walk.text.push_str(&text),
-                Ok(Event::GeneralRef(reference)) => walk.text.extend(resolve(&reference)),
+                Ok(Event::GeneralRef(reference)) => match resolve(&reference) {
+                    Some(text) => walk.text.push_str(&text),
+                    None => walk.builder.leave_out_entity(),
+                },
                 Ok(Event::Eof) => break,
                 Ok(_) => {}
                 Err(error) if walk.builder.is_empty() && walk.record.is_empty() => return Err(error),

@@ -44,6 +44,8 @@ pub struct ClaimedJob {
     pub payload: Value,
     /// Version of the payload's shape.
     pub payload_version: i16,
+    /// Smaller runs first.
+    pub priority: i16,
     /// This attempt, from 1.
     pub attempt: u16,
     /// Attempts before it becomes a dead letter.
@@ -71,6 +73,7 @@ struct ClaimedRow {
     queue: String,
     payload: Value,
     payload_version: i16,
+    priority: i16,
     attempt: i16,
     max_attempts: i16,
     timeout_ms: i32,
@@ -93,6 +96,7 @@ impl TryFrom<ClaimedRow> for ClaimedJob {
             kind: row.kind,
             payload: row.payload,
             payload_version: row.payload_version,
+            priority: row.priority,
             attempt: u16::try_from(row.attempt).map_err(|error| inconsistent("attempt", row.id, error))?,
             max_attempts: u16::try_from(row.max_attempts)
                 .map_err(|error| inconsistent("max_attempts", row.id, error))?,
@@ -138,7 +142,7 @@ async fn take(
 ) -> Result<Vec<ClaimedJob>, StorageError> {
     let (kinds, versions) = worker.kind_columns();
     let rows: Vec<ClaimedRow> = sqlx::query_as(
-        "select c.id, c.claim, c.workspace_id, c.kind, c.queue, c.payload, c.payload_version, c.attempt,
+        "select c.id, c.claim, c.workspace_id, c.kind, c.queue, c.payload, c.payload_version, c.priority, c.attempt,
                 c.max_attempts, c.timeout_ms, c.parent_id, c.created_by, c.traceparent, c.started_at,
                 (extract(epoch from c.started_at - c.run_at) * 1000)::bigint as waited_ms
          from carrel.claim_jobs($1, $2, $3, $4, $5, $6, $7) c
