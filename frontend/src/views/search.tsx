@@ -34,7 +34,7 @@ function Hit({ hit }: { hit: HitBody }) {
       </h2>
       <p class="where">
         {hit.title != null && <span>{hit.document_name}</span>}
-        <span>{place(hit.version_number, hit.passage.page)}</span>
+        <span>{place(hit.version_number, hit.snippet.page ?? hit.passage.page)}</span>
         {hit.passage.headings.length > 0 && <span class="trail">{hit.passage.headings.join(" › ")}</span>}
       </p>
       <p class="snippet">

@@ -31,7 +31,7 @@ pub async fn run_ai(settings: &Settings, concurrency: usize, stop: CancellationT
     let health = Registry::new();
     watch_parts(&health, &parts);
     let embedders = Embedders::local(settings).await?;
-    watch_models(&health, &embedders);
+    watch_models(&health, &parts.database, &embedders);
     let served: Arc<[_]> = std::iter::once(&embedders.now).chain(&embedders.next).cloned().collect();
     let operations = operations(settings, &parts, embedders, unused_tokens()?)?;
     let worker = worker::build(settings, &operations, &[(QueueName::Ai, concurrency)])?;

@@ -33,7 +33,7 @@ pub async fn run_api(settings: &Settings, stop: CancellationToken) -> Result<(),
     watch_parts(&health, &parts);
     watch_queue(&health, None);
     let embedders = Embedders::remote(settings).await?;
-    watch_models(&health, &embedders);
+    watch_models(&health, &parts.database, &embedders);
     let operations = operations(settings, &parts, embedders, tokens(settings)?)?;
     let metrics = serve_metrics(settings, &parts, &health, &stop).await?;
     let (_, served) = serve(settings, operations, health, stop.clone()).await?;

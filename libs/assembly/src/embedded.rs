@@ -66,7 +66,7 @@ pub async fn up(
     let health = Registry::new();
     watch_parts(&health, &parts);
     let embedders = Embedders::local(&settings).await?;
-    watch_models(&health, &embedders);
+    watch_models(&health, &parts.database, &embedders);
     let operations = operations(&settings, &parts, embedders, tokens(&settings)?)?;
     let queues = worker::configured_queues(&settings, |_| true)?;
     let machine = worker::build(&settings, &operations, &queues)?;

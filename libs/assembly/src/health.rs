@@ -1,14 +1,16 @@
 //! The checks behind `/health/ready`.
 
-use crate::parts::{Embedders, Parts, SystemClock, SystemIds};
+use crate::parts::{Embedders, Parts, SystemClock, SystemIds, configured_spaces};
 use carrel_domain::IdSource;
-use carrel_inference::{Embedder, InferenceError};
+use carrel_inference::{Embedder, EmbeddingSpace, InferenceError};
 use carrel_operations::Clock;
 use carrel_queue::WorkerHealth;
 use carrel_rest::{Readiness, ReadinessReport};
+use carrel_runtime::config::Settings;
 use carrel_runtime::health::Registry;
-use carrel_storage::StorageError;
+use carrel_storage::index::{Generation, live_generation};
 use carrel_storage::remedy::{UNREACHABLE_DATABASE, UNREACHABLE_STORE};
+use carrel_storage::{Database, StorageError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,12 +69,53 @@ pub(crate) fn watch_parts(health: &Registry, parts: &Parts) {
     });
 }
 
-/// The model that answers, and the one that is to take its place.
-pub(crate) fn watch_models(health: &Registry, embedders: &Embedders) {
+/// The model that answers, the one that is to take its place, and whether the index is made of the vectors of one of them.
+pub(crate) fn watch_models(health: &Registry, database: &Database, embedders: &Embedders) {
+    let spaces = std::iter::once(&embedders.now).chain(&embedders.next);
+    watch_index(health, database, spaces.map(|embedder| embedder.space().clone()).collect());
     watch_model(health, "model", Arc::clone(&embedders.now));
     if let Some(next) = &embedders.next {
         watch_model(health, "next model", Arc::clone(next));
     }
+}
+
+fn watch_index(health: &Registry, database: &Database, spaces: Vec<EmbeddingSpace>) {
+    let database = database.clone();
+    health.register("index", move || {
+        let (database, spaces) = (database.clone(), spaces.clone());
+        async move {
+            match within(UNREACHABLE_DATABASE, live_generation(&database)).await? {
+                Some(live) if !spaces.iter().any(|space| fits(&live, &space.name, space.dimension)) => {
+                    Err(other_model(&live, &spaces[0].name))
+                }
+                _ => Ok(()),
+            }
+        }
+    });
+}
+
+fn fits(live: &Generation, name: &str, dimension: usize) -> bool {
+    live.space == name && live.dimension == dimension
+}
+
+fn other_model(live: &Generation, configured: &str) -> String {
+    format!(
+        "the index is made of vectors of {}, and inference.embedder is {configured}: name the index's model there, or make \
+         another index with inference.next",
+        live.space
+    )
+}
+
+/// `Ok` with the model of the live index, if it is the one that the settings name; the problem otherwise.
+///
+/// # Errors
+/// What to say to an operator.
+pub async fn index_fits(settings: &Settings, database: &Database) -> Result<String, String> {
+    let live = within(UNREACHABLE_DATABASE, live_generation(database)).await?;
+    let Some(live) = live else { return Ok("there is none yet".to_owned()) };
+    let (now, next) = configured_spaces(settings).map_err(|error| error.to_string())?;
+    let fitting = std::iter::once(&now).chain(&next).any(|(name, dimension)| fits(&live, name, *dimension));
+    if fitting { Ok(live.space) } else { Err(other_model(&live, &now.0)) }
 }
 
 fn watch_model(health: &Registry, name: &'static str, embedder: Arc<dyn Embedder>) {

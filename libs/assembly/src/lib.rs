@@ -31,6 +31,7 @@ pub use api::run_api;
 pub use backup::{Backups, keep_signing_key, prune as prune_backups};
 pub use embedded::{Embedded, StartedClient, up};
 pub use error::AssemblyError;
+pub use health::index_fits;
 pub use install::{first_client, install};
 pub use parts::{Parts, SystemClock, SystemIds, model_dir, next_space, tokens};
 pub use restore::{FilledStore, Restored, Restoring, Target, restore};

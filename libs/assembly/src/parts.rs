@@ -126,14 +126,26 @@ async fn remote_embedder(settings: &Settings, config: &EmbedderConfig) -> Result
 
 /// Name and dimension of the space of `inference.next`, without loading the model; `None` when no change is under way.
 pub fn next_space(settings: &Settings) -> Result<Option<(String, usize)>, AssemblyError> {
-    let Some(next) = embedder_configs(settings)?.1 else { return Ok(None) };
-    Ok(Some(match next {
+    Ok(configured_spaces(settings)?.1)
+}
+
+/// Names and dimensions of the spaces of `inference.embedder` and, where a change is under way, `inference.next`.
+#[expect(clippy::type_complexity, reason = "two pairs that are taken apart at once")]
+pub(crate) fn configured_spaces(
+    settings: &Settings,
+) -> Result<((String, usize), Option<(String, usize)>), AssemblyError> {
+    let (now, next) = embedder_configs(settings)?;
+    Ok((space_of(now)?, next.map(space_of).transpose()?))
+}
+
+fn space_of(config: EmbedderConfig) -> Result<(String, usize), AssemblyError> {
+    Ok(match config {
         EmbedderConfig::Builtin { precision, .. } => (builtin_space(precision)?.name, BUILTIN_DIMENSION),
         EmbedderConfig::Ollama { model, dimension, .. } | EmbedderConfig::OpenAi { model, dimension, .. } => {
             (model, dimension)
         }
         EmbedderConfig::Hashing { dimension } => (format!("hashing/{dimension}"), dimension),
-    }))
+    })
 }
 
 /// What carrel-ai says of the built-in model's vectors; the client refuses an answer from another space.

@@ -29,7 +29,7 @@ pub async fn run_worker(
     watch_parts(&health, &parts);
     let embedders = Embedders::remote(settings).await?;
     if queues.iter().any(|(queue, _)| *queue == QueueName::Ai) {
-        watch_models(&health, &embedders);
+        watch_models(&health, &parts.database, &embedders);
     }
     let operations = operations(settings, &parts, embedders, unused_tokens()?)?;
     let worker = build(settings, &operations, queues)?;

@@ -39,9 +39,13 @@ impl Client {
         self.all_pages(&format!("/api/v1/collections/{collection}/documents"), &[]).await
     }
 
-    /// Documents of a collection whose newest version screening holds.
-    pub async fn held(&self, collection: CollectionId) -> Result<Vec<DocumentBody>, ClientError> {
-        let query = [("state", "quarantined".to_owned())];
+    /// Documents of a collection whose newest version has this state, for example `quarantined`.
+    pub async fn documents_in_state(
+        &self,
+        collection: CollectionId,
+        state: &str,
+    ) -> Result<Vec<DocumentBody>, ClientError> {
+        let query = [("state", state.to_owned())];
         self.all_pages(&format!("/api/v1/collections/{collection}/documents"), &query).await
     }
 

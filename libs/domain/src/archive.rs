@@ -122,6 +122,50 @@ pub struct DocumentVersion {
     pub created_at: DateTime<Utc>,
     /// Who brought it.
     pub created_by: Actor,
+    /// How it came.
+    pub origin: Origin,
+    /// Documents that were found inside of it; `None` before it was read, and when it can hold none.
+    pub members: Option<u32>,
+}
+
+/// How a version came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody sent it.
+    Upload,
+    /// It was found inside of this version: a member of an archive, an attachment of a mail.
+    Member(VersionId),
+    /// It was brought back: the bytes are those of this earlier version.
+    Restore(VersionId),
+}
+
+impl Origin {
+    /// The name in the database and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Member(_) => "member",
+            Self::Restore(_) => "restore",
+        }
+    }
+
+    /// The version that it came from.
+    pub fn version(self) -> Option<VersionId> {
+        match self {
+            Self::Upload => None,
+            Self::Member(version) | Self::Restore(version) => Some(version),
+        }
+    }
+
+    /// What [`as_str`](Self::as_str) and [`version`](Self::version) say together.
+    pub fn parse(name: &str, version: Option<VersionId>) -> Option<Self> {
+        match (name, version) {
+            ("upload", None) => Some(Self::Upload),
+            ("member", Some(version)) => Some(Self::Member(version)),
+            ("restore", Some(version)) => Some(Self::Restore(version)),
+            _ => None,
+        }
+    }
 }
 
 /// A document with its current version.

@@ -98,6 +98,8 @@ pub struct Hit {
     pub span: Span,
     /// Page of its first character.
     pub page: Option<u32>,
+    /// Where further pages begin in it: code points from its start, and the page's number.
+    pub page_breaks: Vec<(u32, u32)>,
     /// Headings above it, outermost first.
     pub headings: Vec<String>,
     /// Language of the version.
@@ -106,4 +108,12 @@ pub struct Hit {
     pub text: String,
     /// Why it stands where it stands.
     pub scores: Scores,
+}
+
+impl Hit {
+    /// The page on which the character `offset` of the passage stands.
+    pub fn page_at(&self, offset: u32) -> Option<u32> {
+        let before = self.page_breaks.iter().take_while(|(start, _)| *start <= offset);
+        before.last().map(|(_, page)| *page).or(self.page)
+    }
 }

@@ -38,6 +38,8 @@ pub struct RenditionBuilder {
     /// Level, heading and start.
     headings: Vec<(u8, String, u32)>,
     warnings: Vec<String>,
+    /// References to entities of the file's own were left out.
+    has_entities: bool,
 }
 
 impl RenditionBuilder {
@@ -51,6 +53,7 @@ impl RenditionBuilder {
             pending_page: None,
             headings: Vec::new(),
             warnings: Vec::new(),
+            has_entities: false,
         }
     }
 

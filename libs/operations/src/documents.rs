@@ -7,7 +7,7 @@ use crate::similarity::{self, Duplicate};
 use crate::versions::without_text;
 use crate::{Answer, CursorKey, Listing, Once, OperationError, Operations, Resource};
 use bytes::Bytes;
-use carrel_domain::archive::{Document, DocumentVersion, Original};
+use carrel_domain::archive::{Document, DocumentVersion, Origin, Original};
 use carrel_domain::digest::Digest;
 use carrel_domain::job::JobSpec;
 use carrel_domain::{CollectionId, DocumentId, JobId, OperationContext, Scope, Span, VersionId};
@@ -19,7 +19,6 @@ use futures::stream::BoxStream;
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// What comes with the bytes of an upload.
 #[derive(Clone, Debug)]
@@ -36,6 +35,8 @@ pub struct Upload {
     pub media_type: Option<String>,
     /// Replaces the document's metadata.
     pub metadata: Option<Map<String, Value>>,
+    /// The version inside of which it was found.
+    pub within: Option<VersionId>,
 }
 
 /// What became of an upload.
@@ -184,7 +185,7 @@ impl Operations {
                 self.originals.keep(context.workspace, staged).await?;
                 let mut transaction = self.database.begin(context.workspace).await?;
                 if originals::hold(&mut transaction, staged.digests.sha256).await? == announced {
-                    return self.store_version(transaction, context, new, ("add_document", None), once).await;
+                    return self.store_version(transaction, context, new, "add_document", once).await;
                 }
                 transaction.rollback().await?;
             }
@@ -215,7 +216,7 @@ impl Operations {
         mut transaction: carrel_storage::Transaction,
         context: &OperationContext,
         new: NewVersion,
-        (action, subject): (&str, Option<Uuid>),
+        action: &str,
         once: Once<'_, Uploaded>,
     ) -> Result<Answer<Uploaded>, OperationError> {
         if let Some(reply) = once.claim(&mut transaction, context.now).await? {
@@ -229,6 +230,9 @@ impl Operations {
             Received::Created { document, version } | Received::Revised { document, version } => {
                 let mut spec = JobSpec::new(self.new_id(), &ExtractDocument { version })?;
                 spec.traceparent.clone_from(&context.traceparent);
+                if matches!(new.origin, Origin::Member(_)) {
+                    spec.priority = ExtractDocument::PRIORITY_OF_MEMBERS;
+                }
                 let id = spec.id;
                 jobs::enqueue(&mut transaction, &[spec], &context.actor).await?;
                 (document, version, Some(id))
@@ -236,9 +240,11 @@ impl Operations {
         };
         let same_bytes = documents::same_bytes(&mut transaction, new.sha256, document).await?;
         if job.is_some() {
-            let details = json!({ "version": version, "sha256": new.sha256 });
-            let subject = subject.unwrap_or(document.0);
-            access::audit(&mut transaction, context, action, Some(subject), details).await?;
+            let mut details = json!({ "version": version, "sha256": new.sha256 });
+            if let Some(from) = new.origin.version() {
+                details["from"] = json!(from);
+            }
+            access::audit(&mut transaction, context, action, Some(document.0), details).await?;
         }
         let uploaded = Uploaded { received, job, sha256: new.sha256, same_bytes };
         once.commit(transaction, context.now, uploaded).await
@@ -275,6 +281,7 @@ impl Operations {
             sha256: staged.digests.sha256,
             now: micros(context.now),
             by: context.actor.clone(),
+            origin: upload.within.map_or(Origin::Upload, Origin::Member),
         })
     }
 

@@ -16,6 +16,11 @@ pub struct ExtractDocument {
     pub version: VersionId,
 }
 
+impl ExtractDocument {
+    /// What was sent itself comes first: an archive with thousands of members lets others pass.
+    pub const PRIORITY_OF_MEMBERS: i16 = 5;
+}
+
 impl JobKind for ExtractDocument {
     const KIND: &'static str = "document.extract";
     const QUEUE: QueueName = QueueName::Ingest;

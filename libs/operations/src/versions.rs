@@ -2,7 +2,7 @@
 
 use crate::collections::micros;
 use crate::{Answer, Once, OperationError, Operations, Resource, Uploaded};
-use carrel_domain::archive::{DocumentVersion, VersionState};
+use carrel_domain::archive::{DocumentVersion, Origin, VersionState};
 use carrel_domain::{OperationContext, Scope, Span, VersionId};
 use carrel_storage::documents::{NewVersion, StoredRendition};
 use carrel_storage::{Transaction, documents, originals};
@@ -102,8 +102,9 @@ impl Operations {
             sha256: old.digests.sha256,
             now: micros(context.now),
             by: context.actor.clone(),
+            origin: Origin::Restore(id),
         };
-        self.store_version(transaction, context, new, ("restore_version", Some(id.0)), once).await
+        self.store_version(transaction, context, new, "restore_version", once).await
     }
 }
 

@@ -64,6 +64,7 @@ impl Pipeline {
                 title: None,
                 media_type: Some(child.media_type.clone()),
                 metadata: Some(Map::from_iter([(FOUND_IN.to_owned(), found)])),
+                within: Some(version),
             };
             match operations.add_document(&operation, &sent, staged, Once::without_key()).await {
                 Ok(_) => added += 1,

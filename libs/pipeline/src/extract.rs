@@ -27,6 +27,8 @@ use std::path::Path;
 
 /// The copy of the original in a job's folder.
 const ORIGINAL: &str = "original";
+/// Attempts at a file whose reading takes longer than it may.
+const SLOW_ATTEMPTS: u16 = 2;
 
 /// What extraction, screening and splitting make of an original.
 pub(crate) struct Derived {
@@ -186,7 +188,7 @@ impl Pipeline {
         let request = Request { input: &path, name: Some(&version.file_name), depth, children: Some(&inside) };
         let extraction = self.0.sandbox.extract_with_children(&request);
         tokio::select! {
-            result = extraction => result.map_err(|error| from_extraction(&error)),
+            result = extraction => result.map_err(|error| from_extraction(&error, cx.job().attempt)),
             // The child dies with the future.
             () = cx.cancellation().cancelled() => Err(JobError::Cancelled),
         }
@@ -316,6 +318,8 @@ impl Pipeline {
         let mut spec =
             JobSpec::new(id, payload).map_err(|error| JobError::fail("payload_unwritable", error.to_string()))?;
         spec.parent = Some(cx.job().id);
+        // What follows from a job is no more urgent than that job.
+        spec.priority = spec.priority.max(cx.job().priority);
         spec.traceparent.clone_from(&cx.job().traceparent);
         Ok(spec)
     }
@@ -333,6 +337,7 @@ pub(crate) fn derive(rendition: Rendition, rules: PassageRules) -> Derived {
             ordinal: passage.ordinal,
             span: passage.span,
             page: passage.page,
+            page_breaks: passage.page_breaks,
             headings: passage.headings,
             text: text.to_owned(),
         });
@@ -346,8 +351,10 @@ pub(crate) fn scratch(error: std::io::Error) -> JobError {
     JobError::retry("scratch_failed", format!("the scratch folder: {error}"))
 }
 
-fn from_extraction(error: &ExtractError) -> JobError {
-    if error.is_transient() {
+/// A machine under load misses a time limit once; a file that misses it twice must not hold a place for longer.
+fn from_extraction(error: &ExtractError, attempt: u16) -> JobError {
+    let is_slow = matches!(error, ExtractError::LimitTime { .. });
+    if error.is_transient() && !(is_slow && attempt >= SLOW_ATTEMPTS) {
         JobError::retry(error.reason(), error.to_string())
     } else {
         JobError::fail(error.reason(), error.to_string())

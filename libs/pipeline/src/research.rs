@@ -8,8 +8,8 @@ use carrel_domain::research::{Run, RunState, Searched, Step};
 use carrel_domain::search::SearchMode;
 use carrel_domain::text::TextMap;
 use carrel_domain::{RunId, StepId, VersionId};
-use carrel_operations::SearchRequest;
 use carrel_operations::kinds::{GatherEvidence, PlanResearch, WriteReport};
+use carrel_operations::{OperationError, SearchRequest};
 use carrel_queue::{Completed, Handler, JobContext, JobError};
 use carrel_research::{Evidence, PassageEvidence, ResearchError, Source, StepEvidence, cite, compose, gather, plan};
 use carrel_storage::research::{self, EvidenceRow, Read};
@@ -149,7 +149,11 @@ impl Pipeline {
             limit: PASSAGES_PER_STEP,
         };
         let found = self.0.operations.find_passages(&cx.operation(), &request).await;
-        let (hits, _) = found.map_err(from_operation)?;
+        let (hits, _) = found.map_err(|error| match error {
+            // Somebody waits for the answer; the wrong model in the settings does not mend itself.
+            OperationError::SpaceMismatch { .. } => JobError::fail("space_mismatch", error.to_string()),
+            other => from_operation(other),
+        })?;
         let passages = hits.into_iter().map(|hit| PassageEvidence {
             document: hit.document,
             version: hit.version,

@@ -152,6 +152,10 @@ impl Report {
                 let _ = writeln!(out, "### {}\n", escaped_line(&claim.question));
                 asked = &claim.question;
             }
+            // A claim is one of its quotes, unless what it quoted was erased: then it says that.
+            if claim.citations.iter().all(|citation| citation.quote != claim.text) {
+                let _ = writeln!(out, "{}\n", escaped_line(&claim.text));
+            }
             for (index, citation) in claim.citations.iter().enumerate() {
                 let same = index > 0 && citation.quote == claim.text;
                 if !same {

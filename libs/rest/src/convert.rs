@@ -3,16 +3,17 @@
 use crate::problem::{INVALID_VALUE, Problem};
 use carrel_domain::archive::{Collection, Document, DocumentVersion, VersionState};
 use carrel_domain::research::{Citation, Claim, Run, RunState};
-use carrel_domain::search::{Filter, SearchMode};
+use carrel_domain::search::{Filter, Hit, SearchMode};
 use carrel_domain::{JobId, Language};
 use carrel_operations::{Listing, RunView, SearchAnswer, Uploaded};
+use carrel_retrieval::Snippet;
 use carrel_storage::documents::Received;
 use carrel_storage::jobs::{Attempt, AttemptOutcome, Explanation, Job, JobFailure, Wait};
 use carrel_wire::{
-    AttemptBody, CitationBody, ClaimBody, CollectionBody, DocumentBody, FailureBody, FilterBody, HitBody, JobBody,
-    JobPageBody, ModeBody, Page, PassageBody, ProgressBody, RetriedBody, RetriesBody, RunBody, RunPageBody, ScoresBody,
-    ScreeningNoteBody, SearchAnswerBody, SearchedBody, SnippetBody, StepBody, UploadBody, UploadOutcome, VersionBody,
-    WaitBody,
+    ActorBody, AttemptBody, CitationBody, ClaimBody, CollectionBody, DocumentBody, FailureBody, FilterBody, HitBody,
+    JobBody, JobPageBody, ModeBody, OriginBody, Page, PassageBody, ProgressBody, RetriedBody, RetriesBody, RunBody,
+    RunPageBody, ScoresBody, ScreeningNoteBody, SearchAnswerBody, SearchedBody, SnippetBody, StepBody, UploadBody,
+    UploadOutcome, VersionBody, WaitBody,
 };
 use chrono::{DateTime, Utc};
 
@@ -79,6 +80,9 @@ pub(crate) fn version(version: DocumentVersion) -> VersionBody {
         }),
         fixity: version.fixity.map(crate::upkeep::fixity_body),
         created_at: version.created_at,
+        created_by: Some(ActorBody::from(&version.created_by)),
+        origin: Some(OriginBody { kind: version.origin.as_str().to_owned(), version_id: version.origin.version() }),
+        members: version.members,
     }
 }
 
@@ -125,7 +129,12 @@ pub(crate) fn filter(body: FilterBody) -> Result<Filter, Problem> {
 }
 
 pub(crate) fn search_answer(answer: SearchAnswer) -> SearchAnswerBody {
-    let hits = answer.hits.into_iter().map(|(hit, snippet)| HitBody {
+    let page = |hit: &Hit, snippet: &Snippet| {
+        let first = snippet.highlights.first().map_or(0, |mark| mark.start);
+        hit.page_at(snippet.span.start + first)
+    };
+    let hits = answer.hits.into_iter().map(|(hit, snippet)| (page(&hit, &snippet), hit, snippet));
+    let hits = hits.map(|(page, hit, snippet)| HitBody {
         document_id: hit.document,
         document_name: hit.document_name,
         external_id: hit.external_id,
@@ -144,6 +153,7 @@ pub(crate) fn search_answer(answer: SearchAnswer) -> SearchAnswerBody {
         snippet: SnippetBody {
             text: snippet.text,
             highlights: snippet.highlights.into_iter().map(Into::into).collect(),
+            page,
         },
         scores: ScoresBody { rank: hit.scores.rank, lexical: hit.scores.lexical, vector: hit.scores.vector },
     });

@@ -123,6 +123,7 @@ async fn receive(
         title: None,
         media_type: None,
         metadata: None,
+        within: None,
     };
     let mut staged: Option<StagedUpload> = None;
     let result = async {

@@ -14,6 +14,7 @@ use crate::{StorageError, Transaction};
 use carrel_domain::search::{Filter, Hit, Scores, SearchMode};
 use carrel_domain::{CollectionId, DocumentId, Language, Span, VersionId};
 use pgvector::HalfVector;
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Row};
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -132,6 +133,7 @@ pub async fn search(transaction: &mut Transaction, query: &SearchQuery<'_>) -> R
         let number: i32 = row.try_get("number")?;
         let ordinal: i32 = row.try_get("ordinal")?;
         let page: Option<i32> = row.try_get("page")?;
+        let breaks: Option<Json<Vec<(u32, u32)>>> = row.try_get("page_breaks")?;
         let language: String = row.try_get("language")?;
         let rank: f64 = row.try_get("rank")?;
         let lexical: Option<f64> = row.try_get("lexical")?;
@@ -147,6 +149,7 @@ pub async fn search(transaction: &mut Transaction, query: &SearchQuery<'_>) -> R
             ordinal: ordinal.unsigned_abs(),
             span: Span { start: start.unsigned_abs(), end: end.unsigned_abs() },
             page: page.map(i32::unsigned_abs),
+            page_breaks: breaks.map(|Json(breaks)| breaks).unwrap_or_default(),
             headings: row.try_get("headings")?,
             language: Language::parse(&language).unwrap_or(Language::UNDETERMINED),
             text: row.try_get("text")?,
@@ -459,11 +462,12 @@ fn push_fusion(sql: &mut String, generation: Option<&Generation>, reach: Reach) 
          )
          select (select count(*) from scope) as collections,
                 h.document_id, h.collection_id, h.name, h.external_id, h.title, h.version_id, h.number, h.ordinal,
-                h.span_start, h.span_end, h.page, h.headings, h.language, h.text, h.rank, h.lexical, h.cosine
+                h.span_start, h.span_end, h.page, h.page_breaks, h.headings, h.language, h.text, h.rank, h.lexical, h.cosine
          from (select 1) as always
          left join (
              select p.document_id, p.collection_id, d.name, d.external_id, coalesce(v.title, r.title) as title,
-                    p.version_id, v.number, p.ordinal, p.span_start, p.span_end, p.page, p.headings, p.language, p.text,
+                    p.version_id, v.number, p.ordinal, p.span_start, p.span_end, p.page, p.page_breaks,
+                    p.headings, p.language, p.text,
                     k.rank::float8 as rank, k.lexical::float8 as lexical, k.cosine::float8 as cosine, k.passage_no
              from ranked k
              join carrel.passage p on p.no = k.passage_no

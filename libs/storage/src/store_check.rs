@@ -230,6 +230,30 @@ pub async fn collect_orphans(
     collect_unused(database, originals, workspace, rules, report).await
 }
 
+/// Tells of objects among the originals that lie in no workspace's folder.
+pub async fn tell_strangers(
+    originals: &OriginalStore,
+    workspaces: &[WorkspaceId],
+    report: &mut StoreReport,
+) -> Result<(), StorageError> {
+    let detail = "it lies in no workspace's folder";
+    let top = originals.objects().list_with_delimiter(Some(&Path::from("originals"))).await?;
+    for object in &top.objects {
+        report.objects += 1;
+        report.tell(Trouble::Foreign, &object.location, detail, None);
+    }
+    let known: HashSet<String> = workspaces.iter().map(WorkspaceId::to_string).collect();
+    for folder in top.common_prefixes.iter().filter(|folder| folder.filename().is_none_or(|name| !known.contains(name)))
+    {
+        let mut objects = originals.objects().list(Some(folder));
+        while let Some(object) = objects.try_next().await? {
+            report.objects += 1;
+            report.tell(Trouble::Foreign, &object.location, detail, None);
+        }
+    }
+    Ok(())
+}
+
 async fn judge(
     database: &Database,
     originals: &OriginalStore,

@@ -33,6 +33,8 @@ pub struct Passage {
     pub span: Span,
     /// The page on which it begins.
     pub page: Option<u32>,
+    /// Where further pages begin in it: code points from its start, and the page's number.
+    pub page_breaks: Vec<(u32, u32)>,
     /// The headings above it, outermost first, at most six.
     pub headings: Vec<String>,
 }
@@ -74,9 +76,16 @@ pub fn passages(text: &str, map: &TextMap, rules: &PassageRules) -> Vec<Passage>
             ordinal: ordinal as u32,
             span,
             page: map.page_at(span.start),
+            page_breaks: page_breaks(map, span),
             headings,
         })
         .collect()
+}
+
+fn page_breaks(map: &TextMap, span: Span) -> Vec<(u32, u32)> {
+    let first = map.pages.partition_point(|page| page.span.start <= span.start);
+    let within = map.pages[first..].iter().take_while(|page| page.span.start < span.end);
+    within.map(|page| (page.span.start - span.start, page.number)).collect()
 }
 
 /// The text from one heading to the next, without white space at either end.
@@ -245,6 +254,9 @@ mod tests {
             assert!(chars[covered..start].iter().all(|c| c.is_whitespace()));
             assert!(!chars[start].is_whitespace() && !chars[end - 1].is_whitespace());
             assert_eq!(passage.page, map.page_at(passage.span.start));
+            for (offset, page) in &passage.page_breaks {
+                assert_eq!(map.page_at(passage.span.start + offset), Some(*page));
+            }
             covered = end;
         }
         assert!(chars[covered..].iter().all(|c| c.is_whitespace()));

@@ -1,6 +1,6 @@
 //! Collections, documents, versions.
 
-use crate::{DuplicateBody, FixityBody, SpanBody};
+use crate::{ActorBody, DuplicateBody, FixityBody, SpanBody};
 use carrel_domain::{CollectionId, DocumentId, JobId, VersionId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -166,6 +166,28 @@ pub struct VersionBody {
     pub fixity: Option<FixityBody>,
     /// When it came.
     pub created_at: DateTime<Utc>,
+    /// Who brought it; absent in answers of servers that do not tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_by: Option<ActorBody>,
+    /// How it came; absent in answers of servers that do not tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origin: Option<OriginBody>,
+    /// Documents that were found inside of it and are documents of their own: members of an archive, attachments.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub members: Option<u32>,
+}
+
+/// How a version came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OriginBody {
+    /// `upload`; `member` when it was found inside of another version (an archive, a mail); `restore` when an earlier
+    /// version was brought back.
+    #[schema(example = "upload")]
+    pub kind: String,
+    /// The version inside of which it was found, or that was brought back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Uuid>)]
+    pub version_id: Option<VersionId>,
 }
 
 /// What screening decided about a version, in short; the document's `screening` has the rest.

@@ -135,6 +135,9 @@ pub struct SnippetBody {
     pub text: String,
     /// What to highlight, in code points of `text`.
     pub highlights: Vec<SpanBody>,
+    /// The page of the first of them, or else of its beginning; a passage can go over several pages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub page: Option<u32>,
 }
 
 /// The scores that ranked a hit.

@@ -3,8 +3,8 @@
 use crate::output;
 use anyhow::{Context, Result, bail};
 use carrel_client::{Client, ClientError, UploadFields};
-use carrel_domain::{CollectionId, JobId};
-use carrel_wire::{CollectionBody, UploadBody, UploadOutcome};
+use carrel_domain::{CollectionId, JobId, VersionId};
+use carrel_wire::{CollectionBody, DocumentBody, UploadBody, UploadOutcome, VersionBody};
 use clap::{Args, ValueHint};
 use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// Files that travel at the same time.
 const PARALLEL: usize = 4;
+/// Pauses between two looks at what is being read.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Args)]
 pub(crate) struct Add {
@@ -28,7 +31,7 @@ pub(crate) struct Add {
     /// Name of the collection; made when it does not exist.
     #[arg(long, short, default_value = "library")]
     collection: String,
-    /// Wait until everything is searchable.
+    /// Wait until everything is searchable, members of archives and attachments of mails too.
     #[arg(long, short)]
     wait: bool,
 }
@@ -52,6 +55,7 @@ enum Outcome {
     Created { document_id: String, version_id: String },
     Revised { document_id: String, version_id: String },
     Unchanged,
+    Held { reason: String },
     Failed { reason: String },
 }
 
@@ -81,12 +85,14 @@ impl Add {
         bar.finish_and_clear();
 
         let mut lines = Vec::with_capacity(results.len());
+        let mut copies = 0;
         let mut jobs: Vec<(usize, JobId)> = Vec::new();
         for (source, result) in results {
             let result = match result {
                 Ok(None) => Outcome::Unchanged,
                 Ok(Some(body)) => {
                     jobs.extend(body.job_id.map(|job| (lines.len(), job)));
+                    copies += usize::from(!body.same_bytes.is_empty());
                     outcome(&body)
                 }
                 Err(error) => Outcome::Failed { reason: reason(&error) },
@@ -94,9 +100,12 @@ impl Add {
             lines.push(Line { path: source.path.clone(), result });
         }
         if self.wait {
-            wait(client, &mut lines, &jobs, !json).await?;
+            let archives = wait(client, &mut lines, &jobs, !json).await?;
+            if !archives.is_empty() {
+                lines.extend(wait_for_members(client, collection.id, &archives, !json).await?);
+            }
         }
-        report(&collection, &lines, self.wait, json)
+        report(&collection, &lines, copies, self.wait, json)
     }
 
     fn sources(&self) -> Result<Vec<Source>> {
@@ -224,72 +233,138 @@ fn reason(error: &anyhow::Error) -> String {
     }
 }
 
-/// Waits for versions rather than for jobs: a version is done when it answers, whatever jobs that takes.
-async fn wait(client: &Client, lines: &mut [Line], jobs: &[(usize, JobId)], shown: bool) -> Result<()> {
+/// Waits for versions rather than for jobs: a version is done when it answers, whatever jobs that takes. Answers the
+/// versions inside of which documents were found.
+async fn wait(client: &Client, lines: &mut [Line], jobs: &[(usize, JobId)], shown: bool) -> Result<Vec<VersionId>> {
     let bar: ProgressBar = output::bar(jobs.len() as u64, shown);
     bar.set_prefix("reading");
+    let mut archives = Vec::new();
     for (index, _) in jobs {
         let (Outcome::Created { version_id, .. } | Outcome::Revised { version_id, .. }) = &lines[*index].result else {
             continue;
         };
-        let version = version_id.parse()?;
+        let version: VersionId = version_id.parse()?;
         bar.set_message(lines[*index].path.display().to_string());
-        let mut pause = Duration::from_millis(20);
-        let failure = loop {
+        let mut pause = FIRST_PAUSE;
+        loop {
             match client.version(version).await {
-                Ok(page) if page.version.state == "searchable" => break None,
-                Ok(page) if page.version.state == "quarantined" => {
-                    break Some(format!(
-                        "screening holds it for a reviewer (carrel screening report {})",
-                        page.document.id
-                    ));
+                Ok(page) => {
+                    if page.version.members.is_some_and(|members| members > 0) && !archives.contains(&version) {
+                        archives.push(version);
+                    }
+                    if page.version.state == "searchable" {
+                        break;
+                    }
+                    if let Some(end) = ended(&page.version) {
+                        lines[*index].result = end;
+                        break;
+                    }
                 }
-                Ok(page) if page.version.state == "rejected" => {
-                    break Some("a reviewer has rejected these bytes".to_owned());
+                Err(error) if error.code() == Some("not_found") => {
+                    lines[*index].result = Outcome::Failed { reason: "it was deleted meanwhile".to_owned() };
+                    break;
                 }
-                Ok(page) if page.version.state == "failed" => {
-                    let failure = page.version.failure;
-                    break Some(failure.map_or_else(String::new, |f| format!("{} ({})", f.message, f.code)));
-                }
-                Ok(_) => {}
-                Err(error) if error.code() == Some("not_found") => break Some("it was deleted meanwhile".to_owned()),
                 Err(error) => return Err(error.into()),
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
-        };
-        if let Some(reason) = failure {
-            lines[*index].result = Outcome::Failed { reason };
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(())
+    Ok(archives)
 }
 
-fn report(collection: &CollectionBody, lines: &[Line], waited: bool, json: bool) -> Result<ExitCode> {
+/// What a version came to that will not be searchable by itself.
+fn ended(version: &VersionBody) -> Option<Outcome> {
+    match version.state.as_str() {
+        "quarantined" => Some(Outcome::Held {
+            reason: format!("screening holds it for a reviewer (carrel screening report {})", version.document_id),
+        }),
+        "rejected" => Some(Outcome::Failed { reason: "a reviewer has rejected these bytes".to_owned() }),
+        "failed" => {
+            let failure = version.failure.as_ref();
+            let reason = failure.map_or_else(String::new, |f| format!("{} ({})", f.message, f.code));
+            Some(Outcome::Failed { reason })
+        }
+        _ => None,
+    }
+}
+
+/// Waits for what was found inside of `archives`, at all depths. Answers a line for each document that did not become
+/// searchable.
+async fn wait_for_members(
+    client: &Client,
+    collection: CollectionId,
+    archives: &[VersionId],
+    shown: bool,
+) -> Result<Vec<Line>> {
+    let came_with = |document: &DocumentBody| {
+        let upload = document.metadata.get("found_in").and_then(|found| found.get("upload")?.as_str()?.parse().ok());
+        upload.is_some_and(|upload: VersionId| archives.contains(&upload))
+    };
+    let bar = output::bar(0, shown);
+    bar.set_prefix("members");
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mut waiting = 0;
+        for state in ["received", "extracted"] {
+            let found = client.documents_in_state(collection, state).await?;
+            waiting += found.iter().filter(|document| came_with(document)).count() as u64;
+        }
+        // What is read now may hold further ones.
+        bar.set_length(bar.length().unwrap_or(0).max(waiting));
+        bar.set_position(bar.length().unwrap_or(0) - waiting);
+        if waiting == 0 {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE * 4);
+    }
+    bar.finish_and_clear();
+    let mut lines = Vec::new();
+    for state in ["failed", "quarantined", "rejected"] {
+        for document in client.documents_in_state(collection, state).await?.iter().filter(|found| came_with(found)) {
+            if let Some(result) = ended(&document.latest) {
+                lines.push(Line { path: document.external_id.clone().into(), result });
+            }
+        }
+    }
+    Ok(lines)
+}
+
+fn report(collection: &CollectionBody, lines: &[Line], copies: usize, waited: bool, json: bool) -> Result<ExitCode> {
     let count = |wanted: fn(&Outcome) -> bool| lines.iter().filter(|line| wanted(&line.result)).count();
     let created = count(|outcome| matches!(outcome, Outcome::Created { .. }));
     let revised = count(|outcome| matches!(outcome, Outcome::Revised { .. }));
     let unchanged = count(|outcome| matches!(outcome, Outcome::Unchanged));
+    let held = count(|outcome| matches!(outcome, Outcome::Held { .. }));
     let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));
     if json {
         output::json(&serde_json::json!({
             "collection_id": collection.id,
-            "created": created, "revised": revised, "unchanged": unchanged, "failed": failed,
-            "files": lines,
+            "created": created, "revised": revised, "unchanged": unchanged, "held": held, "failed": failed,
+            "copies": copies, "files": lines,
         }))?;
     } else {
         for line in lines {
-            if let Outcome::Failed { reason } = &line.result {
+            if let Outcome::Failed { reason } | Outcome::Held { reason } = &line.result {
                 eprintln!("{}: {reason}", line.path.display());
             }
         }
-        let end = if waited { "and searchable" } else { "; they are being read (see `carrel jobs`)" };
-        println!(
-            "{}: {created} new, {revised} new versions, {unchanged} unchanged, {failed} failed {end}",
-            collection.name
-        );
+        let mut words = vec![format!("{created} new, {revised} new versions, {unchanged} unchanged")];
+        words.extend((held > 0).then(|| format!("{held} held for a reviewer")));
+        words.extend((failed > 0).then(|| format!("{failed} failed")));
+        let words = words.join(", ");
+        let end = match (waited, held + failed) {
+            (false, _) => "; they are being read (see `carrel jobs`)",
+            (true, 0) => ", all searchable",
+            (true, _) => "; the others are searchable",
+        };
+        println!("{}: {words}{end}", collection.name);
+        if copies > 0 {
+            println!("{copies} have the same bytes as other documents (`carrel show ID --duplicates`)");
+        }
     }
-    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed + held > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -281,6 +281,11 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
             findings.push(Finding { name: "store", result });
         }
     }
+    if let Ok(parts) = Parts::new(settings, "carrel-doctor") {
+        let result = carrel_assembly::index_fits(settings, &parts.database).await;
+        let result = result.map_err(|problem| (problem, "until then only lexical searches answer"));
+        findings.push(Finding { name: "index", result });
+    }
     let files = carrel_assembly::model_dir();
     let model = settings.inference.embedder.model_dir.clone().unwrap_or(files);
     let provider = settings.inference.embedder.provider.as_deref().unwrap_or_default();

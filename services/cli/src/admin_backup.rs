@@ -59,7 +59,7 @@ pub(crate) struct AdminRestore {
     /// The backup; the newest when not given.
     id: Option<String>,
     /// Restore this moment (RFC 3339): exactly, where the log was kept; else the last backup before it.
-    #[arg(long, conflicts_with = "id", value_parser = moment)]
+    #[arg(long, conflicts_with = "id", value_parser = output::moment)]
     to: Option<DateTime<Utc>>,
     /// Where the backups are, instead of backup.destination.
     #[arg(long)]
@@ -196,10 +196,6 @@ fn described(signed: &Signed) -> serde_json::Value {
         },
         "new_chunks": manifest.new_chunks, "new_bytes": manifest.new_bytes,
     })
-}
-
-fn moment(text: &str) -> Result<DateTime<Utc>, String> {
-    text.parse().map_err(|_| "write a time like 2026-11-21T14:05:00Z".to_owned())
 }
 
 async fn list(settings: &Settings, as_json: bool) -> Result<ExitCode> {

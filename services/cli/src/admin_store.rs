@@ -123,6 +123,8 @@ async fn examine(settings: &Settings, rules: &CheckRules, as_json: bool) -> Resu
             .await?;
         store_check::collect_orphans(&database, &originals, *workspace, rules, &mut report).await?;
     }
+    let ids: Vec<WorkspaceId> = workspaces.iter().map(|(id, _)| *id).collect();
+    store_check::tell_strangers(&originals, &ids, &mut report).await?;
     store_check::collect_staged(&originals, rules, &mut report).await?;
     bar.finish_and_clear();
     let findings: Vec<_> = report

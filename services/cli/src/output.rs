@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use carrel_client::ClientError;
+use chrono::{DateTime, NaiveDate, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -79,6 +80,31 @@ pub(crate) fn colour() -> bool {
 /// Text from documents for a terminal: control characters could move the cursor or worse.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Markdown for whoever reads it here: a terminal shows it without the marks that keep it from meaning something else.
+pub(crate) fn markdown(text: &str) -> String {
+    if std::io::stdout().is_terminal() { without_escapes(text) } else { text.to_owned() }
+}
+
+/// Without the backslashes that escape (CommonMark 0.31, 2.4).
+fn without_escapes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match characters.peek() {
+            Some(next) if character == '\\' && next.is_ascii_punctuation() => out.extend(characters.next()),
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+/// A moment as people write it: a time of RFC 3339, or a day, which is its beginning in UTC.
+pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    let day = || Some(text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0)?.and_utc());
+    let found = text.parse().ok().or_else(day);
+    found.ok_or_else(|| "write a time like 2026-11-21T14:05:00Z, or a day like 2026-11-21".to_owned())
 }
 
 /// One line of `text`, at most `longest` characters.

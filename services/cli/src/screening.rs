@@ -71,7 +71,7 @@ pub(crate) enum Policy {
 #[derive(Args)]
 pub(crate) struct Whose {
     /// The collection's name; the workspace when absent.
-    #[arg(long)]
+    #[arg(long, short)]
     collection: Option<String>,
 }
 
@@ -248,7 +248,7 @@ impl Report {
 async fn held(client: &Client, collection: Option<&str>, json: bool) -> Result<()> {
     let mut waiting = Vec::new();
     for found in client.collections(collection).await? {
-        waiting.extend(client.held(found.id).await?);
+        waiting.extend(client.documents_in_state(found.id, "quarantined").await?);
     }
     if json {
         return output::json(&waiting);

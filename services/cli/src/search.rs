@@ -35,8 +35,8 @@ pub(crate) struct Pin {
     /// Look in the versions of this baseline.
     #[arg(long, conflicts_with = "as_of")]
     baseline: Option<String>,
-    /// Look in what was current at this time, for example 2026-11-21T12:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// Look in what was current at this time, for example 2026-11-21T12:00:00Z, or as a day began: 2026-11-21.
+    #[arg(long, value_name = "TIME", value_parser = output::moment)]
     as_of: Option<DateTime<Utc>>,
 }
 
@@ -92,7 +92,7 @@ impl Search {
 }
 
 fn show(number: usize, hit: &HitBody, url: &str) {
-    let page = hit.passage.page.map(|page| format!(", page {page}")).unwrap_or_default();
+    let page = hit.snippet.page.or(hit.passage.page).map(|page| format!(", page {page}")).unwrap_or_default();
     let name = output::line(&hit.document_name, 80);
     println!("{number:>3}. {name} (version {}{page})  {:.3}", hit.version_number, hit.scores.rank);
     for line in highlighted(&hit.snippet).lines() {

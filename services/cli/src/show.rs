@@ -3,7 +3,7 @@
 use crate::output;
 use anyhow::{Result, bail};
 use carrel_client::Client;
-use carrel_wire::{DocumentBody, DuplicateBody, VersionBody};
+use carrel_wire::{ActorBody, DocumentBody, DuplicateBody, VersionBody};
 use clap::Args;
 
 #[derive(Args)]
@@ -56,13 +56,13 @@ impl Show {
             return output::json(&run);
         }
         match run.report {
-            Some(report) => println!("{report}"),
+            Some(report) => println!("{}", output::markdown(&report)),
             None => println!("{} ({})", run.run.question, run.run.state),
         }
         if !run.outdated.is_empty() {
             let numbers: Vec<String> = run.outdated.iter().map(|number| format!("[{number}]")).collect();
             println!("STALE: what {} quotes has a newer version, or is gone.", numbers.join(", "));
-            println!("See what it would say now: carrel report reproduce {}", run.run.id);
+            println!("See what would be answered now: carrel ask {:?}", output::line(&run.run.question, 200));
         }
         Ok(())
     }
@@ -135,6 +135,8 @@ fn version(version: &VersionBody) {
         version.created_at.format("%Y-%m-%d %H:%M:%S")
     );
     println!("    sha256 {}", version.sha256);
+    println!("    blake3 {}", version.blake3);
+    println!("    {}", provenance(version));
     if let Some(failure) = &version.failure {
         let word = if version.state == "rejected" { "rejected" } else { "failed" };
         println!("    {word}: {} ({})", output::printable(&failure.message), failure.code);
@@ -151,6 +153,24 @@ fn version(version: &VersionBody) {
     }
     for warning in &version.warnings {
         println!("    note: {}", output::printable(warning));
+    }
+}
+
+/// How a version came, and who brought it.
+fn provenance(version: &VersionBody) -> String {
+    let from =
+        version.origin.as_ref().and_then(|origin| origin.version_id).map(|id| id.to_string()).unwrap_or_default();
+    let came = match version.origin.as_ref().map(|origin| origin.kind.as_str()) {
+        Some("member") => format!("found inside of version {from}"),
+        Some("restore") => format!("restored from version {from}"),
+        Some("upload") => "uploaded".to_owned(),
+        other => other.unwrap_or("came").to_owned(),
+    };
+    match &version.created_by {
+        Some(ActorBody::Client { id }) => format!("{came} by client {id}"),
+        Some(ActorBody::Job { id }) => format!("{came} by job {id}"),
+        Some(ActorBody::Operator) => format!("{came} by the operator"),
+        None => came,
     }
 }
 

@@ -104,12 +104,10 @@ fn walk(builder: &mut RenditionBuilder, xml: &str, styles: &Styles, limits: &Lim
             Event::End(element) => walk.end(element.local_name().as_ref())?,
             Event::Text(text) if walk.in_text && walk.skipped == 0 => walk.paragraph.text.push_str(&text),
             Event::CData(text) if walk.in_text && walk.skipped == 0 => walk.paragraph.text.push_str(&text),
-            Event::GeneralRef(reference) if walk.in_text && walk.skipped == 0 => {
-                match resolve(&reference) {
-                    Some(text) => walk.paragraph.text.push_str(&text),
-                    None => walk.builder.leave_out_entity(),
-                }
-            }
+            Event::GeneralRef(reference) if walk.in_text && walk.skipped == 0 => match resolve(&reference) {
+                Some(text) => walk.paragraph.text.push_str(&text),
+                None => walk.builder.leave_out_entity(),
+            },
             Event::Eof => break,
             _ => {}
         }

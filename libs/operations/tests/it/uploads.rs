@@ -48,6 +48,7 @@ async fn bytes_that_arrive_during_their_release_are_kept() {
             title: None,
             media_type: None,
             metadata: None,
+            within: None,
         };
         operations.add_document(&context, &upload, staged, Once::without_key()).await.unwrap();
     });

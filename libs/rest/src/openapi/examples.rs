@@ -6,13 +6,14 @@ mod screening;
 
 use carrel_domain::{BaselineId, CollectionId, DocumentId, JobId, VersionId};
 use carrel_wire::{
-    AttemptBody, BaselineBody, ChangeBody, CollectionBody, CustodyKindBody, DamageBody, DiffBody, DifferenceBody,
-    DocumentBody, DuplicateBody, FilterBody, FixityBody, FixityReportBody, GenerationBody, HitBody, JobBody,
-    JobPageBody, LookupBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody, OccurrenceBody,
-    OccurrencesBody, Page, PassageBody, PolicyViewBody, ProgressBody, QuestionBody, ReasonBody, RejectionBody,
-    ReleaseAsBody, ReleaseBody, RetriedBody, RetriesBody, RetryBody, RunComparisonBody, ScanBody, ScannedBody,
-    ScoresBody, ScreeningJobBody, ScreeningNoteBody, SearchAnswerBody, SearchBody, SnippetBody, SpanBody, TextBody,
-    TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody, VersionPageBody, WaitBody,
+    ActorBody, AttemptBody, BaselineBody, ChangeBody, CollectionBody, CustodyKindBody, DamageBody, DiffBody,
+    DifferenceBody, DocumentBody, DuplicateBody, FilterBody, FixityBody, FixityReportBody, GenerationBody, HitBody,
+    JobBody, JobPageBody, LookupBody, MemberBody, ModeBody, NewBaselineBody, NewCollectionBody, NewHoldBody,
+    OccurrenceBody, OccurrencesBody, OriginBody, Page, PassageBody, PolicyViewBody, ProgressBody, QuestionBody,
+    ReasonBody, RejectionBody, ReleaseAsBody, ReleaseBody, RetriedBody, RetriesBody, RetryBody, RunComparisonBody,
+    ScanBody, ScannedBody, ScoresBody, ScreeningJobBody, ScreeningNoteBody, SearchAnswerBody, SearchBody, SnippetBody,
+    SpanBody, TextBody, TokenBody, TokenErrorBody, UploadBody, UploadOutcome, VerificationBody, VersionBody,
+    VersionPageBody, WaitBody,
 };
 use chrono::{DateTime, Utc};
 use custody::{audit_entry, custody_event, erasure, hold};
@@ -302,6 +303,9 @@ fn version() -> VersionBody {
         screening: Some(ScreeningNoteBody { verdict: "masked".to_owned(), findings: 2, review: None }),
         fixity: Some(fixity("sound", None)),
         created_at: at(10),
+        created_by: Some(ActorBody::Client { id: id(9) }),
+        origin: Some(OriginBody { kind: "upload".to_owned(), version_id: None }),
+        members: None,
     }
 }
 
@@ -344,7 +348,7 @@ fn hit() -> HitBody {
             language: "eng".to_owned(),
             text: TEXT.to_owned(),
         },
-        snippet: SnippetBody { text: TEXT.to_owned(), highlights: vec![SpanBody { start: 4, end: 14 }] },
+        snippet: SnippetBody { text: TEXT.to_owned(), highlights: vec![SpanBody { start: 4, end: 14 }], page: Some(3) },
         scores: ScoresBody { rank: 1.0, lexical: Some(8.5), vector: Some(0.75) },
     }
 }

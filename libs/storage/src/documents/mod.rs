@@ -9,7 +9,9 @@ pub use renditions::{NewRendition, StoredRendition, insert_rendition, remove_ren
 
 use crate::page::{After, Page};
 use crate::{StorageError, Transaction};
-use carrel_domain::archive::{Document, DocumentVersion, Fixity, Original, ScreeningNote, Verdict, VersionState};
+use carrel_domain::archive::{
+    Document, DocumentVersion, Fixity, Origin, Original, ScreeningNote, Verdict, VersionState,
+};
 use carrel_domain::digest::Digest;
 use carrel_domain::{CollectionId, Digests, DocumentId, Language, VersionId};
 use chrono::{DateTime, Utc};
@@ -34,6 +36,9 @@ struct VersionRow {
     warnings: Option<Vec<String>>,
     created_at: DateTime<Utc>,
     created_by: Value,
+    origin: String,
+    origin_version_id: Option<Uuid>,
+    children: Option<i32>,
     screened: Option<String>,
     findings: Option<i32>,
     review: Option<String>,
@@ -68,6 +73,8 @@ impl TryFrom<VersionRow> for DocumentVersion {
         };
         let created_by = serde_json::from_value(row.created_by.clone())
             .map_err(|error| inconsistent("created_by", error.to_string()))?;
+        let origin = Origin::parse(&row.origin, row.origin_version_id.map(VersionId))
+            .ok_or_else(|| inconsistent("origin", format!("unknown origin {}", row.origin)))?;
         let digests = Digests {
             sha256: digest(&row.sha256).ok_or_else(|| inconsistent("sha256", "not 32 bytes".to_owned()))?,
             blake3: digest(&row.blake3).ok_or_else(|| inconsistent("blake3", "not 32 bytes".to_owned()))?,
@@ -100,6 +107,8 @@ impl TryFrom<VersionRow> for DocumentVersion {
             fixity,
             created_at: row.created_at,
             created_by,
+            origin,
+            members: row.children.map(i32::unsigned_abs),
         })
     }
 }
@@ -180,8 +189,8 @@ async fn get_many(transaction: &mut Transaction, ids: &[Uuid]) -> Result<Vec<Doc
                   v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "screened?",
-                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
+                  r.warnings as "warnings?", v.created_at, v.created_by, v.origin, v.origin_version_id, v.children,
+                  s.verdict as "screened?", s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
                   f.verdict as "verdict?", f.problem as "problem?", f.checked_at as "checked_at?",
                   f.damaged_since as "damaged_since?"
            from carrel.document_version v
@@ -242,8 +251,8 @@ pub async fn versions(
         r#"select v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "screened?",
-                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
+                  r.warnings as "warnings?", v.created_at, v.created_by, v.origin, v.origin_version_id, v.children,
+                  s.verdict as "screened?", s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
                   f.verdict as "verdict?", f.problem as "problem?", f.checked_at as "checked_at?",
                   f.damaged_since as "damaged_since?"
            from carrel.document_version v
@@ -272,8 +281,8 @@ pub async fn version(transaction: &mut Transaction, id: VersionId) -> Result<Opt
         r#"select v.id, v.document_id, v.number, v.file_name, coalesce(v.title, r.title) as title,
                   coalesce(r.media_type, v.declared_media_type) as media_type, r.language as "language?",
                   r.characters as "characters?", o.size, o.sha256, o.blake3, v.state, v.failure_code, v.failure_message,
-                  r.warnings as "warnings?", v.created_at, v.created_by, s.verdict as "screened?",
-                  s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
+                  r.warnings as "warnings?", v.created_at, v.created_by, v.origin, v.origin_version_id, v.children,
+                  s.verdict as "screened?", s.findings as "findings?", s.review as "review?", s.review_reason as "review_reason?",
                   f.verdict as "verdict?", f.problem as "problem?", f.checked_at as "checked_at?",
                   f.damaged_since as "damaged_since?"
            from carrel.document_version v

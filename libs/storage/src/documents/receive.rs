@@ -1,6 +1,7 @@
 //! What arrives: a document, or a version of one that is there.
 
 use crate::{StorageError, Transaction};
+use carrel_domain::archive::Origin;
 use carrel_domain::digest::Digest;
 use carrel_domain::{Actor, CollectionId, DocumentId, VersionId};
 use chrono::{DateTime, Utc};
@@ -31,6 +32,8 @@ pub struct NewVersion {
     pub now: DateTime<Utc>,
     /// Who sends it.
     pub by: Actor,
+    /// How it comes.
+    pub origin: Origin,
 }
 
 /// What became of a [`NewVersion`].
@@ -105,8 +108,9 @@ pub async fn receive(transaction: &mut Transaction, new: &NewVersion) -> Result<
     let number = latest.as_ref().map_or(1, |latest| latest.number + 1);
     sqlx::query!(
         "insert into carrel.document_version
-             (id, workspace_id, document_id, number, file_name, title, declared_media_type, sha256, state, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, 'received', $9, $10)",
+             (id, workspace_id, document_id, number, file_name, title, declared_media_type, sha256, state, created_at, created_by,
+              origin, origin_version_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'received', $9, $10, $11, $12)",
         new.version.0,
         workspace.0,
         id.0,
@@ -116,7 +120,9 @@ pub async fn receive(transaction: &mut Transaction, new: &NewVersion) -> Result<
         new.media_type,
         &new.sha256.0[..],
         new.now,
-        crate::access::actor_value(&new.by)
+        crate::access::actor_value(&new.by),
+        new.origin.as_str(),
+        new.origin.version().map(|version| version.0)
     )
     .execute(transaction.connection())
     .await?;

@@ -13,6 +13,8 @@ pub struct NewPassage {
     pub span: Span,
     /// Page of its first character.
     pub page: Option<u32>,
+    /// Where further pages begin in it: code points from its start, and the page's number.
+    pub page_breaks: Vec<(u32, u32)>,
     /// Headings above it, outermost first.
     pub headings: Vec<String>,
     /// Its text.
@@ -59,18 +61,21 @@ pub(super) async fn put_passages(
     let ends: Vec<i32> = passages.iter().map(|passage| passage.span.end.cast_signed()).collect();
     let pages: Vec<Option<i32>> = passages.iter().map(|passage| passage.page.map(u32::cast_signed)).collect();
     // Arrays of arrays must be rectangular, so headings travel as JSON.
+    let breaks = passages.iter().map(|passage| &passage.page_breaks);
+    let breaks: Vec<Option<serde_json::Value>> =
+        breaks.map(|breaks| (!breaks.is_empty()).then(|| serde_json::json!(breaks))).collect();
     let headings: Vec<serde_json::Value> =
         passages.iter().map(|passage| serde_json::Value::from(passage.headings.clone())).collect();
     let texts: Vec<&str> = passages.iter().map(|passage| passage.text.as_str()).collect();
     sqlx::query!(
         "insert into carrel.passage
-             (workspace_id, collection_id, document_id, version_id, ordinal, span_start, span_end, page, headings, language,
-              text, tokens, searchable)
-         select $1, $2, $3, $4, p.ordinal, p.span_start, p.span_end, p.page,
+             (workspace_id, collection_id, document_id, version_id, ordinal, span_start, span_end, page, page_breaks,
+              headings, language, text, tokens, searchable)
+         select $1, $2, $3, $4, p.ordinal, p.span_start, p.span_end, p.page, p.page_breaks,
                 array(select jsonb_array_elements_text(p.headings)), $5, p.text, ($12::int[])[p.ordinal + 1],
                 $12::int[] is not null
-         from unnest($6::int[], $7::int[], $8::int[], $9::int[], $10::jsonb[], $11::text[])
-              as p (ordinal, span_start, span_end, page, headings, text)",
+         from unnest($6::int[], $7::int[], $8::int[], $9::int[], $10::jsonb[], $11::text[], $13::jsonb[])
+              as p (ordinal, span_start, span_end, page, headings, text, page_breaks)",
         workspace.0,
         place.collection.0,
         place.document.0,
@@ -82,7 +87,8 @@ pub(super) async fn put_passages(
         &pages as &[Option<i32>],
         &headings,
         &texts as &[&str],
-        lengths
+        lengths,
+        &breaks as &[Option<serde_json::Value>]
     )
     .execute(transaction.connection())
     .await?;

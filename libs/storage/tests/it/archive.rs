@@ -1,6 +1,6 @@
 //! Versions that take each other's place, and pages that join.
 
-use carrel_domain::archive::Collection;
+use carrel_domain::archive::{Collection, Origin};
 use carrel_domain::digest::Digest;
 use carrel_domain::text::{Rendition, TextMap};
 use carrel_domain::{Actor, CollectionId, Digests, DocumentId, Language, Span, VersionId, WorkspaceId};
@@ -69,6 +69,7 @@ impl Shelf {
             sha256: digests.sha256,
             now: noon(),
             by: Actor::Operator,
+            origin: Origin::Upload,
         };
         documents::receive(tx, &new).await.unwrap().expect("the collection is there")
     }
@@ -99,6 +100,7 @@ impl Shelf {
             ordinal: 0,
             span: Span::new(0, u32::try_from(text.chars().count()).unwrap()).unwrap(),
             page: None,
+            page_breaks: Vec::new(),
             headings: Vec::new(),
             text: text.to_owned(),
         };
