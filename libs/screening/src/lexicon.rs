@@ -3,6 +3,7 @@
 use crate::ScreeningError;
 use crate::identity;
 use crate::matching::{Context, Match};
+use crate::person::{self, Cue, CueAt};
 use crate::secrets::assignment::{self, Announced, KEY_WORDS, PASSWORD_WORDS};
 use crate::secrets::{self, Rule, entropy, urls};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
@@ -97,6 +98,7 @@ struct Meaning {
     rules: Vec<u16>,
     announces: Option<Announced>,
     url: bool,
+    cues: Vec<Cue>,
     /// Must stand as a word of its own.
     whole_word: bool,
 }
@@ -146,6 +148,12 @@ impl Lexicon {
             }
         }
         meanings.entry("://".to_owned()).or_default().url = true;
+        for (word, cue) in person::cues::all() {
+            let cues = &mut meanings.entry(word).or_default().cues;
+            if !cues.contains(&cue) {
+                cues.push(cue);
+            }
+        }
         let mut rules = Vec::new();
         for rule in secrets::rules() {
             let pattern = Regex::new(rule.pattern).map_err(|_| ScreeningError::Table { rule: rule.kind.id() })?;
@@ -163,13 +171,25 @@ impl Lexicon {
         Ok(Self { automaton, meanings: meanings.into_values().collect(), rules })
     }
 
-    /// Finds announcements and secrets in one pass; both lists are appended to, announcements in order of their end.
-    pub(crate) fn read(&self, text: &[u8], announcements: &mut Vec<Announcement>, matches: &mut Vec<Match>) {
+    /// Finds announcements, cues and secrets in one pass; the lists are appended to, announcements and cues in order of
+    /// their end.
+    pub(crate) fn read(
+        &self,
+        text: &[u8],
+        announcements: &mut Vec<Announcement>,
+        cues: &mut Vec<CueAt>,
+        matches: &mut Vec<Match>,
+    ) {
         for hit in self.automaton.find_overlapping_iter(text) {
             let (start, end) = (hit.start(), hit.end());
             let meaning = &self.meanings[hit.pattern().as_usize()];
             if meaning.context != Context::default() && (!meaning.whole_word || is_whole_word(text, start, end)) {
                 announcements.push(Announcement { start, end, context: meaning.context });
+            }
+            if !meaning.cues.is_empty() {
+                let (free_before, free_behind) = edges(text, start, end);
+                let stands = |cue: &&Cue| (free_before || !cue.begins_word()) && (free_behind || !cue.ends_word());
+                cues.extend(meaning.cues.iter().filter(stands).map(|cue| CueAt { start, end, cue: *cue }));
             }
             if meaning.url
                 && let Some(found) = urls::at(text, start)
@@ -210,6 +230,15 @@ fn spaced(heading: &str) -> String {
         spaced.push(if matches!(character, '_' | '.' | '/') { ' ' } else { character });
     }
     spaced
+}
+
+/// Whether letters and digits end before `start` and begin behind `end`.
+fn edges(text: &[u8], start: usize, end: usize) -> (bool, bool) {
+    let in_word = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || byte == b'_';
+    let before = start.checked_sub(1).is_none_or(|at| !in_word(text[at]) || at > 0 && text[at - 1..=at] == [0xc2, 0xa0]);
+    // A mark at the end of the literal is a boundary itself.
+    let behind = text.get(end).is_none_or(|byte| !in_word(*byte) || *byte == 0xc2) || !in_word(text[end - 1]);
+    (before, behind)
 }
 
 fn is_whole_word(text: &[u8], start: usize, end: usize) -> bool {
