@@ -235,7 +235,8 @@ fn spaced(heading: &str) -> String {
 /// Whether letters and digits end before `start` and begin behind `end`.
 fn edges(text: &[u8], start: usize, end: usize) -> (bool, bool) {
     let in_word = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || byte == b'_';
-    let before = start.checked_sub(1).is_none_or(|at| !in_word(text[at]) || at > 0 && text[at - 1..=at] == [0xc2, 0xa0]);
+    let before =
+        start.checked_sub(1).is_none_or(|at| !in_word(text[at]) || at > 0 && text[at - 1..=at] == [0xc2, 0xa0]);
     // A mark at the end of the literal is a boundary itself.
     let behind = text.get(end).is_none_or(|byte| !in_word(*byte) || *byte == 0xc2) || !in_word(text[end - 1]);
     (before, behind)

@@ -29,7 +29,10 @@ fn main() -> Outcome {
         ["speed"] => speed(),
         ["generate", bytes] => generate(bytes.parse()?),
         ["memory"] => memory(),
-        _ => Err("accuracy FOLDER [SECRETS.jsonl] | prose PARAGRAPHS.jsonl EVERY | speed | generate BYTES | memory".into()),
+        _ => {
+            Err("accuracy FOLDER [SECRETS.jsonl] | prose PARAGRAPHS.jsonl EVERY | speed | generate BYTES | memory"
+                .into())
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Postal addresses: a street with its number, and what follows it.
 
+use super::CueAt;
 use super::cues::Cue;
 use super::ordinary::{is_month, is_ordinary, is_particle};
 use super::postal::{self, Area};
 use super::tail::{self, Evidence};
 use super::words::{is_free_at, is_free_before, skip_blank, skip_blank_back, word_at, word_before};
-use super::CueAt;
 use crate::Kind;
 use crate::matching::Match;
 
@@ -77,7 +77,8 @@ fn number_before(text: &str, end: usize) -> Option<usize> {
 /// One past the last byte of a house number at `at`.
 fn number_at(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    let digits_at = |at: usize| bytes.get(at..).map_or(0, |rest| rest.iter().take(6).take_while(|b| b.is_ascii_digit()).count());
+    let digits_at =
+        |at: usize| bytes.get(at..).map_or(0, |rest| rest.iter().take(6).take_while(|b| b.is_ascii_digit()).count());
     let digits = digits_at(at);
     if !(1..=5).contains(&digits) {
         return None;
@@ -117,7 +118,8 @@ fn numbered_before(text: &str, cue: CueAt) -> Option<Street> {
     let start = loop {
         let Some(word) = word_before(text, at) else {
             // `42 St. Georges Road`: the dot of an abbreviation.
-            if words > 0 && text[..at].ends_with('.') && word_before(text, at - 1).is_some_and(|word| word.is_capital()) {
+            if words > 0 && text[..at].ends_with('.') && word_before(text, at - 1).is_some_and(|word| word.is_capital())
+            {
                 at -= 1;
                 continue;
             }
@@ -224,8 +226,28 @@ fn named_behind(text: &str, cue: CueAt, area: Area) -> Option<Street> {
 /// `Hauptstraße 12`, `Passauer Straße 33`, `Karl Johans gate 5`.
 fn compound(text: &str, cue: CueAt, area: Area) -> Option<Street> {
     const UNSURE: [&str; 22] = [
-        "ring", "damm", "hof", "markt", "graben", "winkel", "steig", "promenade", "ranta", "tori", "tie", "vei", "vej",
-        "kade", "dijk", "gate", "allé", "ufer", "plads", "steeg", "stieg", "braut",
+        "ring",
+        "damm",
+        "hof",
+        "markt",
+        "graben",
+        "winkel",
+        "steig",
+        "promenade",
+        "ranta",
+        "tori",
+        "tie",
+        "vei",
+        "vej",
+        "kade",
+        "dijk",
+        "gate",
+        "allé",
+        "ufer",
+        "plads",
+        "steeg",
+        "stieg",
+        "braut",
     ];
     let number = skip_blank(text, cue.end);
     let end = number_at(text, number).filter(|_| number > cue.end)?;
@@ -269,7 +291,10 @@ fn military(text: &str, cue: CueAt) -> Option<Match> {
         from += 1;
     }
     let before = &text[from..cue.start];
-    let start = ["PSC ", "Unit ", "CMR ", "USNS ", "USS ", "USCGC ", "USNV "].iter().filter_map(|mark| before.rfind(mark)).max();
+    let start = ["PSC ", "Unit ", "CMR ", "USNS ", "USS ", "USCGC ", "USNV "]
+        .iter()
+        .filter_map(|mark| before.rfind(mark))
+        .max();
     found(start.map_or(cue.start, |place| from + place), end, 90, true)
 }
 

@@ -69,7 +69,8 @@ pub(super) fn prepare() {
 pub(super) fn is_given(word: &str) -> bool {
     with_small(word, |word| {
         let given = &lists().given;
-        given.contains(word) || word.split('-').next().is_some_and(|part| part.len() < word.len() && given.contains(part))
+        given.contains(word)
+            || word.split('-').next().is_some_and(|part| part.len() < word.len() && given.contains(part))
     })
 }
 

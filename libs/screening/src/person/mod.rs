@@ -41,8 +41,16 @@ pub(crate) fn read(text: &str, cues: &[CueAt], matches: &mut Vec<Match>) {
     let of_mails: Vec<Match> = mails.filter_map(|mail| names::of_mail(text, mail.start, mail.end)).collect();
     matches.extend(of_mails);
     for cue in cues {
-        let found = if cue.cue.is_of_place() { addresses::at(text, *cue) } else { names::beside(text, *cue) };
-        matches.extend(found);
+        if !cue.cue.is_of_place() {
+            matches.extend(names::beside(text, *cue));
+            continue;
+        }
+        if cue.cue == Cue::Residence {
+            matches.extend(names::before(text, *cue));
+        }
+        let address = addresses::at(text, *cue);
+        matches.extend(address.and_then(|address| names::above(text, address.start)));
+        matches.extend(address);
     }
     names::bare(text, matches);
     repeats::add(text, matches);

@@ -46,21 +46,14 @@ impl Name {
 
 /// A letter of a script without capitals begins the word.
 fn is_caseless(word: &Word<'_>) -> bool {
-    word.text.chars().next().is_some_and(|c| !c.is_uppercase() && !c.is_lowercase()) && word.text.chars().nth(1).is_some()
+    word.text.chars().next().is_some_and(|c| !c.is_uppercase() && !c.is_lowercase())
+        && word.text.chars().nth(1).is_some()
 }
 
 /// Reads a name at byte `at`. Scripts without capitals and `Last, First` only where a name was announced.
 fn read(text: &str, at: usize, announced: bool) -> Option<Name> {
-    let mut name = Name {
-        start: at,
-        end: at,
-        words: 0,
-        parts: 0,
-        goes_on: false,
-        inverted: false,
-        given: false,
-        surname: false,
-    };
+    let mut name =
+        Name { start: at, end: at, words: 0, parts: 0, goes_on: false, inverted: false, given: false, surname: false };
     let mut at = at;
     let mut last = None;
     while name.parts < WORDS {
@@ -128,9 +121,21 @@ pub(super) fn beside(text: &str, cue: CueAt) -> Option<Match> {
             match (known, name.is_well_formed(text)) {
                 (true, true) => name.found(85, true),
                 (true, false) if name.given => name.found(62, false),
-                (false, true) => name.found(50, false),
+                // A name that no list has is believed where it fills its line.
+                (false, true) => {
+                    let alone = is_line(text, cue.start, name.end) && !name.goes_on;
+                    name.found(if alone { 70 } else { 50 }, false)
+                }
                 _ => None,
             }
+        }
+        Cue::Role => {
+            let name = read(text, skip_titles(text, at), false)?;
+            let known = name.given || name.surname;
+            let fits = name.words >= 2 && name.words <= 4 && !name.goes_on && !has_capitals_alone(text, &name);
+            (fits && name.is_well_formed(text) && !number_follows(text, name.end))
+                .then(|| name.found(if known { 80 } else { 66 }, known))
+                .flatten()
         }
         Cue::Closing => {
             let name = read(text, skip_lines(text, cue.end), true)?;
@@ -145,6 +150,78 @@ pub(super) fn beside(text: &str, cue: CueAt) -> Option<Match> {
         }
         _ => None,
     }
+}
+
+/// True when `start..end` fills its line, but for marks of a quotation.
+fn is_line(text: &str, start: usize, end: usize) -> bool {
+    let before =
+        text[..start].bytes().rev().take(12).find(|byte| !matches!(byte, b' ' | b'\t' | b'>' | b'?' | b'*' | b'-'));
+    let behind = text.as_bytes()[end..].iter().take(12).find(|byte| !matches!(byte, b' ' | b'\t' | b'*' | b'\r'));
+    before.is_none_or(|byte| byte == b'\n') && behind.is_none_or(|byte| *byte == b'\n')
+}
+
+/// A word of two capitals or more in it, as in `Charles II` and `RSA Security`.
+fn has_capitals_alone(text: &str, name: &Name) -> bool {
+    text[name.start..name.end]
+        .split(' ')
+        .any(|word| word.len() > 1 && !word.contains('.') && !word.chars().any(char::is_lowercase))
+}
+
+/// `Jana Nerudy 894`: a street.
+fn number_follows(text: &str, end: usize) -> bool {
+    let next = skip_blank(text, end);
+    next > end && text.as_bytes().get(next).is_some_and(u8::is_ascii_digit)
+}
+
+/// The name before `lives at`.
+pub(super) fn before(text: &str, cue: CueAt) -> Option<Match> {
+    if !["lives", "lived", "resid", "moved"].iter().any(|verb| text[cue.start..].starts_with(verb)) {
+        return None;
+    }
+    let until = skip_blank_back(text, cue.start);
+    let mut from = until.saturating_sub(BEFORE_MAIL);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    let first = first_of_name(text, from, until);
+    let name = read(text, first, false).filter(|name| name.end == until)?;
+    match (name.is_well_formed(text), name.given) {
+        (true, known) => name.found(if known { 82 } else { 72 }, known),
+        (false, true) => name.found(64, false),
+        _ => None,
+    }
+}
+
+/// The name that stands in the first line of the block above an address, as on envelopes.
+pub(super) fn above(text: &str, address: usize) -> Option<Match> {
+    // Lines of envelopes are short; in a long one nothing is searched.
+    let line_before = |end: usize| {
+        let from = end.saturating_sub(BEFORE_MAIL);
+        match text.as_bytes()[from..end].iter().rposition(|byte| *byte == b'\n') {
+            Some(place) => Some(from + place + 1),
+            None => (from == 0).then_some(0),
+        }
+    };
+    let mut line_end = address;
+    for _ in 0..4 {
+        let line_start = line_before(line_end)?.checked_sub(1)?;
+        let previous = line_before(line_start)?;
+        let line = text.get(previous..line_start)?;
+        let first = previous + line.bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'>' | b'?')).count();
+        let name = read(text, skip_titles(text, first), false);
+        if let Some(name) = name
+            && is_line(text, name.start, name.end)
+            && (2..=4).contains(&name.words)
+            && !has_capitals_alone(text, &name)
+            && (previous == 0 || name.given || name.surname)
+            && name.is_well_formed(text)
+        {
+            let known = name.given || name.surname;
+            return name.found(if known { 80 } else { 64 }, known);
+        }
+        line_end = line_start;
+    }
+    None
 }
 
 /// `Mrs Kathrin Wood`, `Prof. Dr. med. Weber`.
@@ -162,7 +239,9 @@ fn titled(text: &str, cue: CueAt) -> Option<Match> {
         return None;
     }
     // `12 Elm Dr Springfield`: the short word for a drive.
-    if title.starts_with("Dr ") && word_before(text, skip_blank_back(text, cue.start)).is_some_and(|word| word.is_capital()) {
+    if title.starts_with("Dr ")
+        && word_before(text, skip_blank_back(text, cue.start)).is_some_and(|word| word.is_capital())
+    {
         return None;
     }
     let name = read(text, at, false)?;
@@ -199,8 +278,8 @@ fn skip_lines(text: &str, from: usize) -> usize {
 /// Behind up to four titles.
 fn skip_titles(text: &str, from: usize) -> usize {
     const TITLES: [&str; 24] = [
-        "Mr", "Mrs", "Ms", "Mx", "Dr", "Prof", "Herr", "Herrn", "Frau", "Mme", "Mlle", "Sr", "Sra", "Srta", "Sir", "Lord",
-        "Rev", "med", "phil", "rer", "nat", "jur", "Ing", "Dipl",
+        "Mr", "Mrs", "Ms", "Mx", "Dr", "Prof", "Herr", "Herrn", "Frau", "Mme", "Mlle", "Sr", "Sra", "Srta", "Sir",
+        "Lord", "Rev", "med", "phil", "rer", "nat", "jur", "Ing", "Dipl",
     ];
     let mut at = from;
     for _ in 0..4 {
@@ -218,10 +297,50 @@ fn skip_titles(text: &str, from: usize) -> usize {
 /// `file name:`, `Company Name:`: the label of something else.
 fn is_name_of_thing(text: &str, at: usize) -> bool {
     const THINGS: [&str; 44] = [
-        "user", "file", "host", "domain", "company", "product", "brand", "class", "table", "column", "field", "event",
-        "project", "bank", "branch", "hotel", "school", "business", "trade", "package", "server", "database", "group",
-        "team", "street", "city", "place", "pet", "song", "album", "film", "movie", "book", "device", "image", "model",
-        "type", "function", "variable", "method", "organization", "organisation", "institution", "code",
+        "user",
+        "file",
+        "host",
+        "domain",
+        "company",
+        "product",
+        "brand",
+        "class",
+        "table",
+        "column",
+        "field",
+        "event",
+        "project",
+        "bank",
+        "branch",
+        "hotel",
+        "school",
+        "business",
+        "trade",
+        "package",
+        "server",
+        "database",
+        "group",
+        "team",
+        "street",
+        "city",
+        "place",
+        "pet",
+        "song",
+        "album",
+        "film",
+        "movie",
+        "book",
+        "device",
+        "image",
+        "model",
+        "type",
+        "function",
+        "variable",
+        "method",
+        "organization",
+        "organisation",
+        "institution",
+        "code",
     ];
     let bytes = text.as_bytes();
     let end = if at > 0 && matches!(bytes[at - 1], b' ' | b'_' | b'-') { at - 1 } else { at };
@@ -243,7 +362,7 @@ pub(super) fn of_mail(text: &str, start: usize, end: usize) -> Option<Match> {
         from += 1;
     }
     let ends = |c: char| c.is_control() || "<>:;\"@()[]{}|=/".contains(c) || c == ',' && !quote || c.is_ascii_digit();
-    let from = text[from..until].rfind(ends).map_or(from, |place| from + place) ;
+    let from = text[from..until].rfind(ends).map_or(from, |place| from + place);
     let from = from + text[from..until].chars().take_while(|c| !c.is_alphabetic()).map(char::len_utf8).sum::<usize>();
     // In running text the name is what has capitals; behind a label it is all that stands there.
     let from = first_of_name(text, from, until);
@@ -292,7 +411,10 @@ pub(super) fn bare(text: &str, matches: &mut Vec<Match>) {
             at += 1;
             continue;
         }
-        if at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] >= 0x80 || bytes[at - 1] == b'_') && !is_free_before(text, at) {
+        if at > 0
+            && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] >= 0x80 || bytes[at - 1] == b'_')
+            && !is_free_before(text, at)
+        {
             at += 1;
             continue;
         }
@@ -318,7 +440,7 @@ pub(super) fn bare(text: &str, matches: &mut Vec<Match>) {
 /// The name whose first word is the given name `first`.
 fn known_name(text: &str, first: Word<'_>) -> Option<(Match, usize)> {
     let name = read(text, first.start, false)?;
-    if !(2..=4).contains(&name.words) || name.goes_on {
+    if !(2..=4).contains(&name.words) || name.goes_on || number_follows(text, name.end) {
         return None;
     }
     let last = word_before(text, name.end)?;

@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 
 /// Particles of surnames and of streets, in small letters.
 const PARTICLES: &[&str] = &[
-    "de", "da", "do", "dos", "das", "di", "du", "del", "della", "delle", "dei", "degli", "dal", "la", "le", "les", "lo",
-    "van", "von", "vom", "der", "den", "dem", "des", "ten", "ter", "te", "het", "op", "zu", "zum", "zur", "und", "af",
-    "av", "y", "e", "el", "al", "bin", "ibn", "ben", "of", "the", "aux", "au", "sur", "i", "na", "im", "am", "an",
+    "de", "da", "do", "dos", "das", "di", "du", "del", "della", "delle", "dei", "degli", "dal", "la", "le", "les",
+    "lo", "van", "von", "vom", "der", "den", "dem", "des", "ten", "ter", "te", "het", "op", "zu", "zum", "zur", "und",
+    "af", "av", "y", "e", "el", "al", "bin", "ibn", "ben", "of", "the", "aux", "au", "sur", "i", "na", "im", "am",
+    "an",
 ];
 /// Particles that names of persons have.
 const OF_NAMES: &[&str] = &[
@@ -16,10 +17,49 @@ const OF_NAMES: &[&str] = &[
     "den", "ten", "ter", "te", "zu", "zum", "zur", "af", "av", "y", "e", "el", "al", "bin", "ibn", "ben",
 ];
 const MONTHS: &[&str] = &[
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "januar", "februar",
-    "märz", "mai", "juni", "juli", "oktober", "dezember", "janvier", "février", "mars", "avril", "juin", "juillet",
-    "août", "septembre", "octobre", "novembre", "décembre",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "sept",
+    "oct",
+    "nov",
+    "dec",
+    "januar",
+    "februar",
+    "märz",
+    "mai",
+    "juni",
+    "juli",
+    "oktober",
+    "dezember",
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
 ];
 
 /// Small words, places, institutions, firms, offices, titles of things, products, days, peoples.
@@ -49,7 +89,7 @@ const ORDINARY: &str = "
     force forces corps guard guards police brigade division regiment battalion fleet squadron
     company companies corporation corp inc incorporated ltd limited llc llp plc gmbh ag kg ohg sa sarl srl spa bv nv oy
     ab as aps group holding holdings partners associates brothers bros sons enterprises industries international
-    national federal royal imperial global systems solutions services service technologies technology software networks
+    national federal royal imperial global systems solutions services service technologies technology software server servers networks
     network media press news times post journal magazine review tribune herald gazette books publishing records studios
     studio pictures productions entertainment radio television channel broadcasting bank insurance trust fund capital
     securities exchange stores store shop foods motors airlines airways railway railroad line lines express
@@ -96,6 +136,8 @@ const ORDINARY: &str = "
     concerto symphony sonata quartet suite opus band orchestra choir ensemble trio album song songs tour novel book film
     movie show musical play tales story stories cautionary letter letters
     whose unlike like despite following according based called named known formerly currently today tomorrow yesterday
+    competition investments investment point bypass pass tract vista corporate foreign affairs defense defence
+    state interior trade health education transport commerce labor union unions american pro non anti ex
     greenlander nan cyprus greenland iceland estonia latvia lithuania slovenia croatia serbia bosnia hungary romania
     bulgaria ukraine uruguay argentina chile peru colombia venezuela tunisia morocco algeria zealand
 ";

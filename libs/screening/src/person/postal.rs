@@ -98,9 +98,12 @@ fn form_at(text: &[u8], at: usize, form: &str) -> Option<usize> {
 /// The end of a code that stands before its town, such as `10115` or `D-10115`.
 pub(super) fn before_town(text: &str, at: usize, area: Area) -> Option<usize> {
     let bytes = text.as_bytes();
-    let prefix = bytes.get(at..)?.iter().take(3).position(|byte| *byte == b'-').filter(|dash| {
-        (1..=2).contains(dash) && bytes[at..at + dash].iter().all(u8::is_ascii_uppercase)
-    });
+    let prefix = bytes
+        .get(at..)?
+        .iter()
+        .take(3)
+        .position(|byte| *byte == b'-')
+        .filter(|dash| (1..=2).contains(dash) && bytes[at..at + dash].iter().all(u8::is_ascii_uppercase));
     let from = at + prefix.map_or(0, |dash| dash + 1);
     let end = area.forms().iter().find_map(|form| {
         let end = form_at(bytes, from, form)?;

@@ -1,8 +1,8 @@
 //! Names that were found once, wherever else they stand in the text.
 
+use super::words::{is_free_at, is_free_before};
 use crate::Kind;
 use crate::matching::Match;
-use super::words::{is_free_at, is_free_before};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::collections::HashMap;
 

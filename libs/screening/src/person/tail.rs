@@ -1,6 +1,6 @@
 //! What follows a street and its number: flat, town, postal code.
 
-use super::ordinary::{is_ordinary, is_particle};
+use super::ordinary::is_particle;
 use super::postal::{self, Area};
 use super::words::{Word, is_free_at, skip_blank, word_at};
 
@@ -8,6 +8,56 @@ use super::words::{Word, is_free_at, skip_blank, word_at};
 const REACH: usize = 140;
 /// Most words and numbers between street and code.
 const STEPS: usize = 10;
+
+/// Words that begin something else behind an address.
+const OTHERS: [&str; 40] = [
+    "tel",
+    "telefon",
+    "telephone",
+    "phone",
+    "fax",
+    "mobile",
+    "mobil",
+    "email",
+    "mail",
+    "web",
+    "www",
+    "date",
+    "name",
+    "re",
+    "the",
+    "and",
+    "in",
+    "on",
+    "at",
+    "he",
+    "she",
+    "it",
+    "they",
+    "we",
+    "you",
+    "this",
+    "that",
+    "please",
+    "thank",
+    "thanks",
+    "dear",
+    "er",
+    "sie",
+    "es",
+    "wir",
+    "das",
+    "il",
+    "elle",
+    "nous",
+    "yours",
+];
+
+fn ends_address(word: &str) -> bool {
+    // `ON` and `IN` are a province and a state.
+    let shouted = word.len() == 2 && word.chars().all(char::is_uppercase);
+    !shouted && super::given::with_small(word, |word| OTHERS.contains(&word))
+}
 
 /// What speaks for an address beside its street.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +105,7 @@ pub(super) fn read(text: &str, from: usize, area: Area) -> Tail {
             return Tail { end, evidence: Evidence::SomeCode };
         }
         let Some(word) = word_at(text, next) else { break };
-        let goes_on = word.is_capital() && !is_ordinary(word.text) || words > 0 && is_particle(word.text);
+        let goes_on = word.is_capital() && !ends_address(word.text) || words > 0 && is_particle(word.text);
         if !goes_on {
             break;
         }
@@ -69,7 +119,9 @@ pub(super) fn read(text: &str, from: usize, area: Area) -> Tail {
 fn direction(text: &str, from: usize) -> usize {
     let next = skip_blank(text, from);
     match word_at(text, next) {
-        Some(word) if ["N", "S", "E", "W", "NW", "NE", "SW", "SE"].contains(&word.text) && is_free_at(text, word.end) => {
+        Some(word)
+            if ["N", "S", "E", "W", "NW", "NE", "SW", "SE"].contains(&word.text) && is_free_at(text, word.end) =>
+        {
             word.end
         }
         _ => from,
@@ -125,7 +177,7 @@ fn town(text: &str, code: usize) -> Option<usize> {
         let next = skip_blank(text, at);
         let Some(word) = (next > at).then(|| word_at(text, next)).flatten() else { break };
         let first = end.is_none();
-        let is_town = |word: Word<'_>| word.is_name_like() && (first || !is_ordinary(word.text));
+        let is_town = |word: Word<'_>| word.is_name_like() && (first || !ends_address(word.text));
         if !is_town(word) && !(end.is_some() && is_particle(word.text) && capital_follows(text, word.end)) {
             break;
         }
@@ -136,5 +188,5 @@ fn town(text: &str, code: usize) -> Option<usize> {
 }
 
 fn capital_follows(text: &str, at: usize) -> bool {
-    word_at(text, skip_blank(text, at)).is_some_and(|word| word.is_name_like() && !is_ordinary(word.text))
+    word_at(text, skip_blank(text, at)).is_some_and(|word| word.is_name_like() && !ends_address(word.text))
 }
