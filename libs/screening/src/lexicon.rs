@@ -98,7 +98,6 @@ struct Meaning {
     rules: Vec<u16>,
     announces: Option<Announced>,
     url: bool,
-    cues: Vec<Cue>,
     /// Must stand as a word of its own.
     whole_word: bool,
 }
@@ -113,6 +112,8 @@ pub(crate) struct Lexicon {
     automaton: AhoCorasick,
     meanings: Vec<Meaning>,
     rules: Vec<Compiled>,
+    announcing: AhoCorasick,
+    cues: Vec<Vec<Cue>>,
 }
 
 /// A word that announces something, with where it stands.
@@ -148,12 +149,6 @@ impl Lexicon {
             }
         }
         meanings.entry("://".to_owned()).or_default().url = true;
-        for (word, cue) in person::cues::all() {
-            let cues = &mut meanings.entry(word).or_default().cues;
-            if !cues.contains(&cue) {
-                cues.push(cue);
-            }
-        }
         let mut rules = Vec::new();
         for rule in secrets::rules() {
             let pattern = Regex::new(rule.pattern).map_err(|_| ScreeningError::Table { rule: rule.kind.id() })?;
@@ -168,28 +163,42 @@ impl Lexicon {
             .kind(Some(AhoCorasickKind::DFA))
             .build(meanings.keys())
             .map_err(|_| ScreeningError::Table { rule: "literals" })?;
-        Ok(Self { automaton, meanings: meanings.into_values().collect(), rules })
+        let mut cues: BTreeMap<String, Vec<Cue>> = BTreeMap::new();
+        for (word, cue) in person::cues::all() {
+            let cues = cues.entry(word).or_default();
+            if !cues.contains(&cue) {
+                cues.push(cue);
+            }
+        }
+        let announcing = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(cues.keys())
+            .map_err(|_| ScreeningError::Table { rule: "cues" })?;
+        let cues = cues.into_values().collect();
+        Ok(Self { automaton, meanings: meanings.into_values().collect(), rules, announcing, cues })
     }
 
-    /// Finds announcements, cues and secrets in one pass; the lists are appended to, announcements and cues in order of
-    /// their end.
-    pub(crate) fn read(
-        &self,
-        text: &[u8],
-        announcements: &mut Vec<Announcement>,
-        cues: &mut Vec<CueAt>,
-        matches: &mut Vec<Match>,
-    ) {
+    /// Finds what announces names and addresses, in order of its end. These words are short and frequent, so they have an
+    /// automaton of their own, which texts without capitals never meet.
+    pub(crate) fn read_cues(&self, text: &[u8], cues: &mut Vec<CueAt>) {
+        for hit in self.announcing.find_overlapping_iter(text) {
+            let (start, end) = (hit.start(), hit.end());
+            let (free_before, free_behind) = edges(text, start, end);
+            let stands = |cue: &&Cue| (free_before || !cue.begins_word()) && (free_behind || !cue.ends_word());
+            let here = self.cues[hit.pattern().as_usize()].iter().filter(stands);
+            cues.extend(here.map(|cue| CueAt { start, end, cue: *cue }));
+        }
+    }
+
+    /// Finds announcements and secrets in one pass; both lists are appended to, announcements in order of their end.
+    pub(crate) fn read(&self, text: &[u8], announcements: &mut Vec<Announcement>, matches: &mut Vec<Match>) {
         for hit in self.automaton.find_overlapping_iter(text) {
             let (start, end) = (hit.start(), hit.end());
             let meaning = &self.meanings[hit.pattern().as_usize()];
             if meaning.context != Context::default() && (!meaning.whole_word || is_whole_word(text, start, end)) {
                 announcements.push(Announcement { start, end, context: meaning.context });
-            }
-            if !meaning.cues.is_empty() {
-                let (free_before, free_behind) = edges(text, start, end);
-                let stands = |cue: &&Cue| (free_before || !cue.begins_word()) && (free_behind || !cue.ends_word());
-                cues.extend(meaning.cues.iter().filter(stands).map(|cue| CueAt { start, end, cue: *cue }));
             }
             if meaning.url
                 && let Some(found) = urls::at(text, start)

@@ -171,8 +171,11 @@ impl Scanner {
         // Numbers alone hold no literal.
         if bytes.iter().any(|byte| !byte.is_ascii_digit() && !matches!(byte, b' ' | b'.' | b'-' | b'+')) {
             let Scratch { announcements, cues, matches } = scratch;
-            self.tables.lexicon.read(bytes, announcements, cues, matches);
-            person::read(text, cues, matches);
+            self.tables.lexicon.read(bytes, announcements, matches);
+            if person::may_be_in(bytes) {
+                self.tables.lexicon.read_cues(bytes, cues);
+                person::read(text, cues, matches);
+            }
         }
         let mut walk = Walk {
             scanner: self,

@@ -209,7 +209,8 @@ fn named_behind(text: &str, cue: CueAt, area: Area) -> Option<Street> {
         let end = number_at(text, skip_blank(text, name)).unwrap_or(name);
         return Some(Street { start, end, area, weak });
     }
-    if !capital {
+    // Polish writes `ul.` small.
+    if !capital && area != Area::Polish {
         return None;
     }
     let comma = text[name..].starts_with(", ");

@@ -1,7 +1,7 @@
 //! Names of persons and postal addresses in running text.
 //!
 //! Neither has a checksum, so both are found by what stands beside them: a title, a label, a greeting, a mail address;
-//! a word for a street, a house number, a postal code. The lexicon's one pass finds these words ([`Cue`]); here each is
+//! a word for a street, a house number, a postal code. The lexicon finds these words ([`Cue`]) in one pass; here each is
 //! read on from its place, forwards and backwards, over a bounded number of words. Names without such a word are found
 //! when they begin with a known given name ([`given`]). What is found once as a name of several words is looked for in
 //! the whole text ([`repeats`]), so that masking hides it everywhere.
@@ -33,6 +33,12 @@ pub(crate) struct CueAt {
 /// Builds the tables that scanners share.
 pub(crate) fn prepare() {
     given::prepare();
+}
+
+/// False for texts that can hold neither: without a capital letter (of ASCII, or any letter beyond), or in one word.
+pub(crate) fn may_be_in(text: &[u8]) -> bool {
+    text.iter().any(|byte| byte.is_ascii_uppercase() || *byte >= 0x80)
+        && text.iter().any(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b':' | b'<' | 0xa0))
 }
 
 /// Adds names and addresses to `matches`, which hold the e-mail addresses of the text by now.

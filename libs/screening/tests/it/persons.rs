@@ -159,9 +159,13 @@ fn lines(count: usize) -> String {
 #[test]
 fn a_name_on_each_line_takes_linear_time() {
     let spent = |text: &str| {
-        let begun = Instant::now();
-        let found = SCANNER.detect(text, &key()).len();
-        (begun.elapsed(), found)
+        // The better of two runs: other tests run beside this one.
+        let run = || {
+            let begun = Instant::now();
+            let found = SCANNER.detect(text, &key()).len();
+            (begun.elapsed(), found)
+        };
+        run().min(run())
     };
     let (short, long) = (lines(2_000), lines(20_000));
     let (first, some) = spent(&short);
