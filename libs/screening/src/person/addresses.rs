@@ -47,6 +47,7 @@ pub(super) fn at(text: &str, cue: CueAt) -> Option<Match> {
     found(street.start, tail.end, confidence, validated)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "each reader ends with it and answers an option")]
 fn found(start: usize, end: usize, confidence: u8, validated: bool) -> Option<Match> {
     Some(Match { kind: Kind::POSTAL_ADDRESS, start, end, confidence, validated })
 }
@@ -102,7 +103,7 @@ fn number_at(text: &str, at: usize) -> Option<usize> {
 
 /// `1998`: more often a year than a house.
 fn is_year(number: &str) -> bool {
-    number.len() == 4 && (number.starts_with("1") && number >= "1500" || number.starts_with("20"))
+    number.len() == 4 && (number.starts_with('1') && number >= "1500" || number.starts_with("20"))
 }
 
 /// `1600 Pennsylvania Avenue`, `5 West 42nd St`: from the number to the word of `cue`.

@@ -18,6 +18,7 @@ const BEFORE_MAIL: usize = 80;
 
 /// A candidate.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is seen on its own while the name is read")]
 struct Name {
     start: usize,
     end: usize,
@@ -39,6 +40,7 @@ impl Name {
         self.parts >= 2 && text.get(self.start..self.end).is_some_and(|name| human_name::Name::parse(name).is_some())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "each reader ends with it and answers an option")]
     fn found(&self, confidence: u8, validated: bool) -> Option<Match> {
         Some(Match { kind: Kind::PERSON_NAME, start: self.start, end: self.end, confidence, validated })
     }
@@ -143,9 +145,10 @@ pub(super) fn beside(text: &str, cue: CueAt) -> Option<Match> {
             if !ends {
                 return None;
             }
-            match name.is_well_formed(text) {
-                true => name.found(84, true),
-                false => name.given.then(|| name.found(66, false)).flatten(),
+            if name.is_well_formed(text) {
+                name.found(84, true)
+            } else {
+                name.given.then(|| name.found(66, false)).flatten()
             }
         }
         _ => None,
@@ -451,6 +454,11 @@ fn known_name(text: &str, first: Word<'_>) -> Option<(Match, usize)> {
     }
     // `Hilton Jordan Peters`: in the middle of another name, unless all of this one is known.
     let before = word_before(text, skip_blank_back(text, first.start));
+    // `Santa Maria Novella`, `Lake Charles Dam`: a place.
+    let of_place = ["San", "Santa", "Santo", "Sant", "Saint", "St", "São", "Mount", "Lake", "Fort", "Port", "Cape"];
+    if before.is_some_and(|word| of_place.contains(&word.text)) {
+        return None;
+    }
     let inside = before.is_some_and(|word| word.is_name_like() && !is_ordinary(word.text));
     if inside && !name.surname {
         return None;

@@ -136,7 +136,7 @@ const ORDINARY: &str = "
     concerto symphony sonata quartet suite opus band orchestra choir ensemble trio album song songs tour novel book film
     movie show musical play tales story stories cautionary letter letters
     whose unlike like despite following according based called named known formerly currently today tomorrow yesterday
-    competition investments investment point bypass pass tract vista corporate foreign affairs defense defence
+    shelf fault ice digital competition investments investment point bypass pass tract vista corporate foreign affairs defense defence
     state interior trade health education transport commerce labor union unions american pro non anti ex
     greenlander nan cyprus greenland iceland estonia latvia lithuania slovenia croatia serbia bosnia hungary romania
     bulgaria ukraine uruguay argentina chile peru colombia venezuela tunisia morocco algeria zealand

@@ -178,7 +178,8 @@ fn town(text: &str, code: usize) -> Option<usize> {
         let Some(word) = (next > at).then(|| word_at(text, next)).flatten() else { break };
         let first = end.is_none();
         let is_town = |word: Word<'_>| word.is_name_like() && (first || !ends_address(word.text));
-        if !is_town(word) && !(end.is_some() && is_particle(word.text) && capital_follows(text, word.end)) {
+        let links = end.is_some() && is_particle(word.text) && capital_follows(text, word.end);
+        if !is_town(word) && !links {
             break;
         }
         end = Some(word.end);
