@@ -21,11 +21,13 @@ pub enum Category {
     Credential,
     /// Passwords that went through a hash function.
     PasswordHash,
+    /// Names of persons and postal addresses.
+    Person,
 }
 
 impl Category {
     /// Every category, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Contact,
         Self::Financial,
         Self::NationalId,
@@ -33,6 +35,7 @@ impl Category {
         Self::Wallet,
         Self::Credential,
         Self::PasswordHash,
+        Self::Person,
     ];
 
     /// The name in reports and policies.
@@ -45,6 +48,7 @@ impl Category {
             Self::Wallet => "wallet",
             Self::Credential => "credential",
             Self::PasswordHash => "password_hash",
+            Self::Person => "person",
         }
     }
 
@@ -52,7 +56,7 @@ impl Category {
     pub fn severity(self) -> Severity {
         match self {
             Self::Network => Severity::Low,
-            Self::Contact | Self::Wallet => Severity::Medium,
+            Self::Contact | Self::Wallet | Self::Person => Severity::Medium,
             Self::Financial | Self::NationalId | Self::PasswordHash => Severity::High,
             Self::Credential => Severity::Critical,
         }
@@ -161,8 +165,12 @@ impl Kind {
     pub const HASH_SHA512: Self = Self::new("hash.sha512", Category::PasswordHash);
     /// LM and NTLM hashes as `pwdump` writes them.
     pub const HASH_NTLM: Self = Self::new("hash.ntlm", Category::PasswordHash);
+    /// Name of a person.
+    pub const PERSON_NAME: Self = Self::new("person_name", Category::Person);
+    /// Postal address, from the street or box to the code and town.
+    pub const POSTAL_ADDRESS: Self = Self::new("postal_address", Category::Person);
 
-    const PLAIN: [Self; 27] = [
+    const PLAIN: [Self; 29] = [
         Self::EMAIL,
         Self::PHONE,
         Self::IBAN,
@@ -190,6 +198,8 @@ impl Kind {
         Self::HASH_SHA384,
         Self::HASH_SHA512,
         Self::HASH_NTLM,
+        Self::PERSON_NAME,
+        Self::POSTAL_ADDRESS,
     ];
 
     pub(crate) const fn new(id: &'static str, category: Category) -> Self {

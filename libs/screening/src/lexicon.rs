@@ -3,6 +3,7 @@
 use crate::ScreeningError;
 use crate::identity;
 use crate::matching::{Context, Match};
+use crate::person::{self, Cue, CueAt};
 use crate::secrets::assignment::{self, Announced, KEY_WORDS, PASSWORD_WORDS};
 use crate::secrets::{self, Rule, entropy, urls};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
@@ -111,6 +112,8 @@ pub(crate) struct Lexicon {
     automaton: AhoCorasick,
     meanings: Vec<Meaning>,
     rules: Vec<Compiled>,
+    announcing: AhoCorasick,
+    cues: Vec<Vec<Cue>>,
 }
 
 /// A word that announces something, with where it stands.
@@ -160,7 +163,33 @@ impl Lexicon {
             .kind(Some(AhoCorasickKind::DFA))
             .build(meanings.keys())
             .map_err(|_| ScreeningError::Table { rule: "literals" })?;
-        Ok(Self { automaton, meanings: meanings.into_values().collect(), rules })
+        let mut cues: BTreeMap<String, Vec<Cue>> = BTreeMap::new();
+        for (word, cue) in person::cues::all() {
+            let cues = cues.entry(word).or_default();
+            if !cues.contains(&cue) {
+                cues.push(cue);
+            }
+        }
+        let announcing = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(cues.keys())
+            .map_err(|_| ScreeningError::Table { rule: "cues" })?;
+        let cues = cues.into_values().collect();
+        Ok(Self { automaton, meanings: meanings.into_values().collect(), rules, announcing, cues })
+    }
+
+    /// Finds what announces names and addresses, in order of its end. These words are short and frequent, so they have an
+    /// automaton of their own, which texts without capitals never meet.
+    pub(crate) fn read_cues(&self, text: &[u8], cues: &mut Vec<CueAt>) {
+        for hit in self.announcing.find_overlapping_iter(text) {
+            let (start, end) = (hit.start(), hit.end());
+            let (free_before, free_behind) = edges(text, start, end);
+            let stands = |cue: &&Cue| (free_before || !cue.begins_word()) && (free_behind || !cue.ends_word());
+            let here = self.cues[hit.pattern().as_usize()].iter().filter(stands);
+            cues.extend(here.map(|cue| CueAt { start, end, cue: *cue }));
+        }
     }
 
     /// Finds announcements and secrets in one pass; both lists are appended to, announcements in order of their end.
@@ -210,6 +239,16 @@ fn spaced(heading: &str) -> String {
         spaced.push(if matches!(character, '_' | '.' | '/') { ' ' } else { character });
     }
     spaced
+}
+
+/// Whether letters and digits end before `start` and begin behind `end`.
+fn edges(text: &[u8], start: usize, end: usize) -> (bool, bool) {
+    let in_word = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || byte == b'_';
+    let before =
+        start.checked_sub(1).is_none_or(|at| !in_word(text[at]) || at > 0 && text[at - 1..=at] == [0xc2, 0xa0]);
+    // A mark at the end of the literal is a boundary itself.
+    let behind = text.get(end).is_none_or(|byte| !in_word(*byte) || *byte == 0xc2) || !in_word(text[end - 1]);
+    (before, behind)
 }
 
 fn is_whole_word(text: &[u8], start: usize, end: usize) -> bool {

@@ -67,6 +67,11 @@ pub(crate) fn value(kind: Kind, value: &str) -> Cow<'_, str> {
         Kind::IPV6 | Kind::MAC => Cow::Owned(value.to_ascii_lowercase()),
         kind => match kind.category() {
             Category::Financial | Category::NationalId => alphanumeric(value),
+            // Case, commas and ends of lines do not make two persons or places of one.
+            Category::Person => {
+                let words = as_text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+                Cow::Owned(words.map(str::to_lowercase).collect::<Vec<_>>().join(" "))
+            }
             _ => as_text,
         },
     }
@@ -110,6 +115,7 @@ mod tests {
     #[test]
     fn values_lose_their_separators() {
         assert_eq!(value(Kind::IBAN, "gb82 west 1234"), "GB82WEST1234");
+        assert_eq!(value(Kind::POSTAL_ADDRESS, "Calle Mayor 5,\n28013 MADRID"), "calle mayor 5 28013 madrid");
         assert_eq!(value(Kind::PHONE, "+44 (0)20 7946 0958"), "+442079460958");
     }
 }

@@ -11,6 +11,7 @@ use crate::financial::{card, iban, is_aba_routing};
 use crate::identity::{self, Belief, Spec, compact_into, shape_of};
 use crate::lexicon::{Announcement, Lexicon};
 use crate::matching::{Context, Match, without_overlaps};
+use crate::person::{self, CueAt};
 use crate::secrets::wallets;
 use crate::{Kind, Region, ScreeningError, network};
 use std::collections::HashMap;
@@ -60,6 +61,7 @@ struct Tables {
 impl Tables {
     fn compile() -> Result<Self, ScreeningError> {
         phone::prepare()?;
+        person::prepare();
         let mut forms: HashMap<u128, Vec<Form>, BuildHasherDefault<Mixing>> = HashMap::default();
         for (index, spec) in identity::specs().enumerate() {
             for form in spec.forms.split('|') {
@@ -94,6 +96,7 @@ struct Form {
 #[derive(Default)]
 pub(crate) struct Scratch {
     announcements: Vec<Announcement>,
+    cues: Vec<CueAt>,
     pub(crate) matches: Vec<Match>,
 }
 
@@ -153,6 +156,7 @@ impl Scanner {
     pub(crate) fn scan(&self, text: &str, hints: Hints, scratch: &mut Scratch) {
         let bytes = text.as_bytes();
         scratch.announcements.clear();
+        scratch.cues.clear();
         scratch.matches.clear();
         for at in memchr::memchr_iter(b'@', bytes) {
             scratch.matches.extend(email::around(bytes, at));
@@ -166,7 +170,12 @@ impl Scanner {
         }
         // Numbers alone hold no literal.
         if bytes.iter().any(|byte| !byte.is_ascii_digit() && !matches!(byte, b' ' | b'.' | b'-' | b'+')) {
-            self.tables.lexicon.read(bytes, &mut scratch.announcements, &mut scratch.matches);
+            let Scratch { announcements, cues, matches } = scratch;
+            self.tables.lexicon.read(bytes, announcements, matches);
+            if person::may_be_in(bytes) {
+                self.tables.lexicon.read_cues(bytes, cues);
+                person::read(text, cues, matches);
+            }
         }
         let mut walk = Walk {
             scanner: self,

@@ -24,8 +24,8 @@ pub enum ActionBody {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyBody {
-    /// By category: `contact`, `financial`, `national_id`, `network`, `wallet`, `credential`, `password_hash`. A category
-    /// that is missing is allowed in a workspace's policy, and follows the workspace in a collection's.
+    /// By category: `contact`, `financial`, `national_id`, `network`, `wallet`, `credential`, `password_hash`,
+    /// `person`. A category that is missing is allowed in a workspace's policy, and follows the workspace in a collection's.
     #[serde(default)]
     pub categories: BTreeMap<String, ActionBody>,
     /// Exceptions for single kinds, such as `email` or `national_id.es.nif`.

@@ -36,7 +36,7 @@ pub(crate) fn run(folder: &str, secrets: Option<&str>) -> Outcome {
     let (mut all, mut any) = (Score::default(), Score::default());
     let (validated, found) = values(folder)?;
     for (name, scores, counted) in [
-        ("presidio-research: spans in sentences, right kind, any overlap", sentences(folder)?, true),
+        ("presidio-research: spans in sentences, right kind, any overlap", sentences(folder, VALIDATED)?, true),
         ("presidio-recognizer-cases: spans, the recogniser's kind expected", recognisers(folder)?, true),
         ("validatorjs-cases: whole values, by validated findings alone", validated, true),
         ("validatorjs-cases: whole values, by all findings that a policy acts on", found, false),
@@ -65,6 +65,13 @@ pub(crate) fn run(folder: &str, secrets: Option<&str>) -> Outcome {
         );
         println!("figure recall_{figure} {:.3}", sum.recall());
         println!("figure precision_{figure} {:.3}", sum.precision());
+    }
+    let persons = sentences(folder, PERSONS)?;
+    print("presidio-research: names and addresses, which nothing validates; not counted above", &persons);
+    for (figure, label) in [("names", "PERSON"), ("addresses", "STREET_ADDRESS")] {
+        let score = persons.get(label).copied().unwrap_or_default();
+        println!("figure recall_{figure} {:.3}", score.recall());
+        println!("figure precision_{figure} {:.3}", score.precision());
     }
     if let Some(secrets) = secrets {
         secret_examples(Path::new(secrets))?;
@@ -130,6 +137,8 @@ fn label_of(detection: &Detection) -> Option<&'static str> {
         Kind::CARD => "CREDIT_CARD",
         Kind::IBAN => "IBAN_CODE",
         Kind::IPV4 | Kind::IPV6 => "IP_ADDRESS",
+        Kind::PERSON_NAME => "PERSON",
+        Kind::POSTAL_ADDRESS => "STREET_ADDRESS",
         kind if kind.category() == Category::NationalId => "US_SSN",
         _ => return None,
     })
@@ -151,7 +160,12 @@ fn count(gold: &[(u64, u64)], found: &[&Detection], score: &mut Score) {
     score.wrong += found.iter().filter(|detection| !gold.iter().any(|span| overlap(*span, detection))).count() as u64;
 }
 
-fn sentences(folder: &Path) -> Result<Scores, Box<dyn std::error::Error>> {
+/// Labels whose values a checksum, a plan or a form validates.
+const VALIDATED: &[&str] = &["EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "IP_ADDRESS", "US_SSN"];
+/// Labels that only words tell, counted apart.
+const PERSONS: &[&str] = &["PERSON", "STREET_ADDRESS"];
+
+fn sentences(folder: &Path, labels: &'static [&'static str]) -> Result<Scores, Box<dyn std::error::Error>> {
     let scanner = scanner(&[])?;
     let all: Vec<Value> =
         serde_json::from_str(&std::fs::read_to_string(folder.join("presidio-research/synth_dataset_v2.json"))?)?;
@@ -160,16 +174,16 @@ fn sentences(folder: &Path) -> Result<Scores, Box<dyn std::error::Error>> {
     for sentence in &all {
         let whole = text(sentence, "full_text");
         let detections = scanner.detect(whole, &key());
-        for label in ["EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "IP_ADDRESS", "US_SSN"] {
+        for label in labels {
             let spans = sentence["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
             let gold: Vec<(u64, u64)> = spans
                 .iter()
-                .filter(|span| text(span, "entity_type") == label)
+                .filter(|span| text(span, "entity_type") == *label)
                 .filter_map(|span| Some((span["start_position"].as_u64()?, span["end_position"].as_u64()?)))
                 .collect();
             let found: Vec<&Detection> =
-                detections.iter().filter(|detection| label_of(detection) == Some(label)).collect();
-            let score = scores.entry(label.to_owned()).or_default();
+                detections.iter().filter(|detection| label_of(detection) == Some(*label)).collect();
+            let score = scores.entry((*label).to_owned()).or_default();
             let before = *score;
             count(&gold, &found, score);
             if verbose && (score.missed > before.missed || score.wrong > before.wrong) {
@@ -178,6 +192,30 @@ fn sentences(folder: &Path) -> Result<Scores, Box<dyn std::error::Error>> {
         }
     }
     Ok(scores)
+}
+
+/// How many names and addresses are found in paragraphs that nobody labelled, with every n-th of them to be judged.
+pub(crate) fn prose(path: &str, every: usize) -> Outcome {
+    let scanner = scanner(&[])?;
+    let (mut paragraphs, mut names, mut addresses) = (0, 0, 0);
+    for paragraph in lines(Path::new(path))? {
+        paragraphs += 1;
+        let whole = text(&paragraph, "text");
+        for found in scanner.detect(whole, &key()) {
+            match found.kind {
+                Kind::PERSON_NAME => names += 1,
+                Kind::POSTAL_ADDRESS => addresses += 1,
+                _ => continue,
+            }
+            if (names + addresses) % every == 0 {
+                let value = found.span.slice(whole).unwrap_or_default();
+                println!("    {} {} {value:?}", found.kind, found.confidence);
+            }
+        }
+    }
+    let rate = |count: usize| count as f64 * 1000.0 / f64::from(paragraphs.max(1));
+    println!("{paragraphs} paragraphs: {:.1} names and {:.1} addresses in a thousand", rate(names), rate(addresses));
+    Ok(())
 }
 
 /// Labels of the recogniser cases with the kinds that answer them.

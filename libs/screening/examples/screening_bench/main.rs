@@ -1,6 +1,6 @@
 //! Measures screening: precision and recall on evaluation sets, speed, and memory on a long data set.
 //!
-//! `accuracy FOLDER [SECRETS.jsonl]`, `speed [CSV_FILE]`, `generate BYTES`, `memory` (a CSV on standard input).
+//! `accuracy FOLDER [SECRETS.jsonl]`, `prose PARAGRAPHS.jsonl EVERY` (lines with `text`), `speed [CSV_FILE]`, `generate BYTES`, `memory` (a CSV on standard input).
 
 #![expect(clippy::print_stdout, reason = "a measurement prints its figures")]
 
@@ -25,10 +25,14 @@ fn main() -> Outcome {
     match arguments[..] {
         ["accuracy", folder] => accuracy::run(folder, None),
         ["accuracy", folder, secrets] => accuracy::run(folder, Some(secrets)),
+        ["prose", paragraphs, every] => accuracy::prose(paragraphs, every.parse::<usize>()?.max(1)),
         ["speed"] => speed(),
         ["generate", bytes] => generate(bytes.parse()?),
         ["memory"] => memory(),
-        _ => Err("accuracy FOLDER [SECRETS.jsonl] | speed | generate BYTES | memory".into()),
+        _ => {
+            Err("accuracy FOLDER [SECRETS.jsonl] | prose PARAGRAPHS.jsonl EVERY | speed | generate BYTES | memory"
+                .into())
+        }
     }
 }
 

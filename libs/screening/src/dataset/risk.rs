@@ -18,6 +18,8 @@ const NAMED: usize = 20;
 pub enum Factor {
     /// An e-mail address or telephone number.
     Contact,
+    /// A person's name or postal address.
+    Person,
     /// An address of a machine.
     Network,
     /// A wallet's address.
@@ -44,8 +46,9 @@ pub enum Factor {
 
 impl Factor {
     /// Every factor with its weight in percent, in order.
-    pub const ALL: [(Self, u8); 12] = [
+    pub const ALL: [(Self, u8); 13] = [
         (Self::Contact, 10),
+        (Self::Person, 10),
         (Self::Network, 5),
         (Self::Wallet, 10),
         (Self::BankAccount, 25),
@@ -62,6 +65,7 @@ impl Factor {
     pub(super) fn of(kind: Kind) -> Self {
         match kind.category() {
             Category::Contact => Self::Contact,
+            Category::Person => Self::Person,
             Category::Network => Self::Network,
             Category::Wallet => Self::Wallet,
             Category::Financial if kind == Kind::CARD => Self::PaymentCard,
@@ -76,6 +80,7 @@ impl Factor {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Contact => "contact",
+            Self::Person => "person",
             Self::Network => "network",
             Self::Wallet => "wallet",
             Self::BankAccount => "bank_account",

@@ -6,4 +6,5 @@ mod datasets;
 mod detections;
 mod hibp;
 mod invent;
+mod persons;
 mod reports;
