@@ -182,7 +182,7 @@ impl Readiness for FromRegistry {
 
 #[cfg(test)]
 mod tests {
-    use super::{FromRegistry, watch_model, watch_parts, watch_queue};
+    use super::{FromRegistry, watch_index, watch_model, watch_parts, watch_queue};
     use crate::parts::Parts;
     use carrel_inference::hashing::HashingEmbedder;
     use carrel_inference::{CachedEmbedder, Embedder, OpenAiEmbedder, RemoteOptions};
@@ -274,6 +274,24 @@ mod tests {
             let expected: &[(&str, &str)] = if ready { &[] } else { &[("migrations", newer)] };
             assert_eq!(failing(&checks), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn an_index_of_another_model_is_not_ready() {
+        let test = TestDatabase::create().await;
+        let now = async |spaces: &[Arc<dyn Embedder>]| {
+            let health = Registry::new();
+            watch_index(&health, &test.database, spaces.iter().map(|embedder| embedder.space().clone()).collect());
+            FromRegistry(health).report().await.checks["index"].clone()
+        };
+        let other: Arc<dyn Embedder> = Arc::new(HashingEmbedder::new(64));
+        assert_eq!(now(&[Arc::clone(&other)]).await, Ok(()), "nothing is indexed yet");
+        let space = model().space().clone();
+        carrel_storage::index::ensure_generation(&test.database, &space.name, space.dimension).await.unwrap();
+        let problem = now(&[Arc::clone(&other)]).await.unwrap_err();
+        assert!(problem.contains("hashing/32") && problem.contains("hashing/64"), "{problem}");
+        // While one takes the other's place, either will do.
+        assert_eq!(now(&[other, model()]).await, Ok(()));
     }
 
     #[tokio::test]

@@ -316,7 +316,10 @@ impl Walk<'_> {
         let mut phone_found = None;
         // The chain of an identifier ends at the parenthesis of an area code.
         let opens = matches!(self.text.get(end..end + 3), Some([b'(', digit, _] | [b' ', b'(', digit]) if digit.is_ascii_digit());
-        if numeric && (chain.sizes[chain.count - 1] >= 6 || opens) {
+        // The rest of a longer number that was nothing is no telephone.
+        let is_rest =
+            start >= 2 && matches!(self.text[start - 1], b'-' | b'.' | b'/') && self.text[start - 2].is_ascii_digit();
+        if numeric && !is_rest && (chain.sizes[chain.count - 1] >= 6 || opens) {
             let context = self.context(start, chain.ends[chain.count - 1]);
             phone_found = phone::at(self.text, start, context, &self.scanner.options.regions);
         }

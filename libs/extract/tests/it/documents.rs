@@ -74,6 +74,18 @@ fn pdfs_without_text_need_ocr_and_broken_ones_are_damaged() {
     assert_eq!(reason(b"%PDF-1.7\ngarbage garbage garbage", "a.pdf"), "damaged");
     let whole = pdf(&["One page"], "", &[]);
     assert!(extract(&whole[..whole.len() / 3], "a.pdf").is_err());
+    // A page tree without pages is no scan, whatever programs there are.
+    assert_eq!(reason(&pdf(&[], "", &[]), "a.pdf"), "damaged");
+}
+
+#[test]
+fn a_text_made_of_its_own_entities_is_no_empty_file() {
+    let types = "<?xml version=\"1.0\"?><!DOCTYPE x [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;\">]>";
+    assert_eq!(reason(format!("{types}<x>&b;</x>").as_bytes(), "a.xml"), "damaged");
+    let rendition = extract(format!("{types}<x><y>kept &b;</y></x>").as_bytes(), "a.xml").unwrap();
+    assert!(rendition.text.contains("kept") && !rendition.text.contains("ha"), "{}", rendition.text);
+    assert_eq!(rendition.warnings, ["entities that the file defines itself were left out"]);
+    assert_eq!(reason(format!("{types}<x><y/></x>").as_bytes(), "a.xml"), "empty");
 }
 
 #[test]

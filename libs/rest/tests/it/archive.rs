@@ -114,6 +114,21 @@ async fn a_hit_points_at_its_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hit_names_the_page_of_its_words() {
+    let app = TestApp::start().await;
+    let client = app.client(Scopes::all()).await;
+    let collection = client.collection("harbour").await;
+    // Short pages share a passage.
+    let pages = ["The gate closes at dusk.", "The pump starts at noon.", "The crane rests on Sundays."];
+    client.upload(collection, "log.pdf", files::pdf_of_pages(&pages)).await;
+    app.idle().await;
+    for (query, page) in [("gate", 1), ("pump", 2), ("crane", 3)] {
+        let answer = client.find(query).await;
+        assert_eq!((answer.hits[0].passage.page, answer.hits[0].snippet.page), (Some(1), Some(page)), "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_version_takes_the_place_of_the_old_one() {
     let app = TestApp::start().await;
     let client = app.client(Scopes::all()).await;

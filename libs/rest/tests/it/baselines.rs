@@ -4,7 +4,8 @@ use carrel_bundle::verify;
 use carrel_domain::Scopes;
 use carrel_testkit::{Client, TestApp, problem};
 use carrel_wire::{
-    BaselineBody, ChangeBody, DiffBody, MemberBody, Page, RunComparisonBody, SearchAnswerBody, UploadBody,
+    AuditEntryBody, BaselineBody, ChangeBody, DiffBody, MemberBody, Page, RunComparisonBody, SearchAnswerBody,
+    UploadBody, VersionPageBody,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -140,6 +141,12 @@ async fn versions_are_compared_and_brought_back() {
     app.idle().await;
     let hits: SearchAnswerBody = client.find("ninety").await;
     assert_eq!(hits.hits[0].version_number, 3);
+    let third: VersionPageBody = client.read(&format!("/api/v1/versions/{}", restored.version_id)).await;
+    let origin = third.version.origin.unwrap();
+    assert_eq!((origin.kind.as_str(), origin.version_id), ("restore", Some(first.version_id)));
+    let trail: Page<AuditEntryBody> =
+        client.read(&format!("/api/v1/audit?action=restore_version&subject={}", first.document_id)).await;
+    assert_eq!(trail.items[0].details["from"], first.version_id.to_string());
     assert_eq!(freeze(&client, "restored").await.documents, 1);
     let nothing: UploadBody = client
         .request(Method::POST, &format!("/api/v1/versions/{}/restore", restored.version_id))

@@ -231,6 +231,7 @@ async fn everything_of_a_document_goes_and_the_receipt_proves_it() {
     // The report says it; the manifest still names the digest; the trail names who and why.
     let report = client.run(what.run).await;
     assert!(report.claims.iter().any(|claim| claim.text == ERASED_CLAIM && claim.citations.is_empty()));
+    assert!(report.report.unwrap().contains("this claim quoted a document that was erased"));
     let members: Value = client.read(&format!("/api/v1/baselines/{}/documents?limit=200", what.baseline)).await;
     let member =
         members["items"].as_array().unwrap().iter().find(|member| member["document_id"] == what.document.to_string());

@@ -48,23 +48,43 @@ pub(crate) fn encrypted_pdf() -> Vec<u8> {
         "<< /Length 8 >>\nstream\nscrambled\nendstream".to_owned(),
         format!("<< /Filter /Standard /V 2 /R 3 /Length 128 /P -3904 /O <{owner}> /U <{user}> >>"),
     ];
+    let ids = "00112233445566778899aabbccddeeff";
+    assemble(&objects, &format!(" /Encrypt 5 0 R /ID [<{ids}> <{ids}>]"))
+}
+
+/// A PDF with a line of text on each page.
+pub(crate) fn pdf_of_pages(lines: &[&str]) -> Vec<u8> {
+    let kids: Vec<String> = (0..lines.len()).map(|page| format!("{} 0 R", 4 + page * 2)).collect();
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        format!("<< /Type /Pages /Kids [{}] /Count {} >>", kids.join(" "), lines.len()),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+    ];
+    for (page, line) in lines.iter().enumerate() {
+        objects.push(format!(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> \
+             /Contents {} 0 R >>",
+            5 + page * 2
+        ));
+        let content = format!("BT /F1 12 Tf 72 700 Td ({line}) Tj ET");
+        objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
+    }
+    assemble(&objects, "")
+}
+
+/// Objects from number 1 with their table (ISO 32000-1, 7.5).
+fn assemble(objects: &[String], trailer: &str) -> Vec<u8> {
     let mut pdf = b"%PDF-1.4\n".to_vec();
     let mut places = Vec::new();
     for (index, object) in objects.iter().enumerate() {
         places.push(pdf.len());
         write!(pdf, "{} 0 obj\n{object}\nendobj\n", index + 1).unwrap();
     }
-    let table = pdf.len();
-    write!(pdf, "xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).unwrap();
+    let (table, size) = (pdf.len(), objects.len() + 1);
+    write!(pdf, "xref\n0 {size}\n0000000000 65535 f \n").unwrap();
     for place in places {
         writeln!(pdf, "{place:010} 00000 n ").unwrap();
     }
-    write!(
-        pdf,
-        "trailer\n<< /Size {} /Root 1 0 R /Encrypt 5 0 R /ID [<00112233445566778899aabbccddeeff> \
-         <00112233445566778899aabbccddeeff>] >>\nstartxref\n{table}\n%%EOF\n",
-        objects.len() + 1
-    )
-    .unwrap();
+    write!(pdf, "trailer\n<< /Size {size} /Root 1 0 R{trailer} >>\nstartxref\n{table}\n%%EOF\n").unwrap();
     pdf
 }

@@ -2,7 +2,7 @@
 
 use carrel_domain::Scopes;
 use carrel_testkit::TestApp;
-use carrel_wire::{DocumentBody, Page};
+use carrel_wire::{ActorBody, DocumentBody, Page, VersionBody};
 use std::io::{Cursor, Write};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -49,6 +49,26 @@ async fn members_of_archives_become_documents_that_answer() {
     let log = documents.items.iter().find(|document| document.external_id.ends_with("log.txt")).unwrap();
     assert_eq!(log.metadata["found_in"]["depth"], 2);
     assert_eq!(log.metadata["found_in"]["path"], "log.txt");
+
+    let named = |name: &str| documents.items.iter().find(|document| document.external_id == name).unwrap();
+    let (outermost, night) = (&named("evidence.zip").latest, &named("evidence.zip/night.zip").latest);
+    assert_eq!((outermost.members, night.members, log.latest.members), (Some(3), Some(1), None));
+    let from = |version: &VersionBody| {
+        let origin = version.origin.clone().unwrap();
+        (origin.kind, origin.version_id)
+    };
+    assert_eq!(from(outermost), ("upload".to_owned(), None));
+    assert_eq!(from(&log.latest), ("member".to_owned(), Some(night.id)));
+    assert!(matches!(outermost.created_by, Some(ActorBody::Client { .. })));
+    assert!(matches!(log.latest.created_by, Some(ActorBody::Job { .. })));
+
+    // What was sent itself is read first, and so is what follows from it.
+    let sql = "select j.priority from carrel.job j
+               where j.finished_at is not null and (j.payload ->> 'version')::uuid = any ($1) group by 1 order by 1";
+    for (versions, priority) in [(vec![outermost.id.0], 0), (vec![night.id.0, log.latest.id.0], 5)] {
+        let found: Vec<i16> = sqlx::query_scalar(sql).bind(versions).fetch_all(&app.database.owner).await.unwrap();
+        assert_eq!(found, [priority]);
+    }
 
     client.upload(collection, "evidence.zip", outer).await;
     app.idle().await;

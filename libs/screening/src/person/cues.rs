@@ -84,7 +84,7 @@ const ROLES: &str = "producer|songwriter|singer|author|director|actor|actress|pl
     president|chancellor|minister|congressman|governor|mayor|ambassador|secretary|inspector|detective|sergeant|\
     lieutenant|captain|colonel|commissioner|attorney|judge|justice|nurse|ceo|cfo|cto|founder|employee|patient|\
     colleague|tenant|client|witness|directed by|written by|produced by|composed by|founded by|signed by|\
-    interviewed by|accompanied by|sung by|married to|interview with|starring|i'm|i’m|i am|your name?|his wife|\
+    interviewed by|accompanied by|sung by|married to|interview with|starring|i'm|i’m|i am|his wife|\
     her husband|his son|her son|his daughter|her daughter|his brother|her brother|his sister|her sister|\
     under the name|bundeskanzler|minister|präsident|präsidentin|bürgermeister|abgeordneter|abgeordnete|\
     geschäftsführer|geschäftsführerin";
@@ -142,7 +142,7 @@ const MILITARY: &str = "apo|fpo|dpo";
 const RESIDENCES: &str = "address:|address is|addresses:|adresse:|adresse :|anschrift:|dirección:|direccion:|domicilio:|indirizzo:|\
     endereço:|morada:|adres:|wohnhaft in|wohnt in der|lives at|live at|lived at|living at|live in|lives on|\
     resides at|residing at|residence:|moved to|meet me at|ship to:|deliver to:|return to|arrived at|located at|\
-    linked to my credit card to|mail it to|restaurant is at|office is at|house is at|sent to?";
+    mail it to|office is at|house is at";
 
 /// Every literal with what it announces. A word may announce several things.
 pub(crate) fn all() -> Vec<(String, Cue)> {

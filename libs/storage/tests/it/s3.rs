@@ -4,7 +4,9 @@ use crate::archive::Shelf;
 use bytes::Bytes;
 use carrel_domain::WorkspaceId;
 use carrel_storage::fixity::{Pace, Reading};
-use carrel_storage::store_check::{CheckRules, Depth, Remedy, StoreReport, Trouble, collect_orphans, collect_staged};
+use carrel_storage::store_check::{
+    CheckRules, Depth, Remedy, StoreReport, Trouble, collect_orphans, collect_staged, tell_strangers,
+};
 use carrel_storage::store_move::{Trust, copy_all};
 use carrel_storage::{OriginalStore, StorageError};
 use chrono::Utc;
@@ -95,6 +97,15 @@ async fn a_bucket_keeps_checks_moves_and_forgets_originals() {
     let mut report = StoreReport::default();
     collect_orphans(&shelf.database.database, &store, shelf.workspace, &rules, &mut report).await.unwrap();
     collect_staged(&store, &rules, &mut report).await.unwrap();
+    assert_eq!(report.count(Trouble::Foreign), 0);
+    for stranger in ["originals/file.txt", "originals/zz/deep/file"] {
+        objects.put(&Path::from(stranger), b"whose?".to_vec().into()).await.unwrap();
+    }
+    tell_strangers(&store, &[shelf.workspace], &mut report).await.unwrap();
+    assert_eq!(report.count(Trouble::Foreign), 2);
+    for stranger in ["originals/file.txt", "originals/zz/deep/file"] {
+        objects.delete(&Path::from(stranger)).await.unwrap();
+    }
     assert_eq!((report.count(Trouble::Orphan), report.count(Trouble::Staged)), (1, 1));
     assert_eq!(objects.list(None).count().await, 0);
     store.discard(&left).await.unwrap();
