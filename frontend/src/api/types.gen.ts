@@ -1210,6 +1210,21 @@ export type OccurrencesBody = {
 };
 
 /**
+ * How a version came.
+ */
+export type OriginBody = {
+    /**
+     * `upload`; `member` when it was found inside of another version (an archive, a mail); `restore` when an earlier
+     * version was brought back.
+     */
+    kind: string;
+    /**
+     * The version inside of which it was found, or that was brought back.
+     */
+    version_id?: string | null;
+};
+
+/**
  * A page of a list.
  */
 export type PageAuditEntryBody = {
@@ -1766,8 +1781,8 @@ export type PassageBody = {
  */
 export type PolicyBody = {
     /**
-     * By category: `contact`, `financial`, `national_id`, `network`, `wallet`, `credential`, `password_hash`. A category
-     * that is missing is allowed in a workspace's policy, and follows the workspace in a collection's.
+     * By category: `contact`, `financial`, `national_id`, `network`, `wallet`, `credential`, `password_hash`,
+     * `person`. A category that is missing is allowed in a workspace's policy, and follows the workspace in a collection's.
      */
     categories?: {
         [key: string]: ActionBody;
@@ -2288,6 +2303,10 @@ export type SnippetBody = {
      * What to highlight, in code points of `text`.
      */
     highlights: Array<SpanBody>;
+    /**
+     * The page of the first of them, or else of its beginning; a passage can go over several pages.
+     */
+    page?: number | null;
 };
 
 /**
@@ -2545,6 +2564,12 @@ export type VersionBody = {
      * When it came.
      */
     created_at: string;
+    created_by?: ActorBody | null;
+    origin?: OriginBody | null;
+    /**
+     * Documents that were found inside of it and are documents of their own: members of an archive, attachments.
+     */
+    members?: number | null;
 };
 
 /**
@@ -6243,7 +6268,7 @@ export type GetOriginalErrors = {
      */
     416: ProblemBody;
     /**
-     * `internal`
+     * `original_damaged`; above a mebibyte the download breaks off instead; `internal`
      */
     500: ProblemBody;
     /**

@@ -39,6 +39,12 @@ impl Client {
         self.all_pages(&format!("/api/v1/collections/{collection}/documents"), &[]).await
     }
 
+    /// Deletes a document with all its versions.
+    pub async fn delete_document(&self, id: DocumentId) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, &format!("/api/v1/documents/{id}")).await?;
+        self.send(request).await.map(|_| ())
+    }
+
     /// Documents of a collection whose newest version has this state, for example `quarantined`.
     pub async fn documents_in_state(
         &self,

@@ -92,6 +92,8 @@ codes! {
         "Wait, then send the same request again.", retryable;
     RANGE_NOT_SATISFIABLE = 416 "range_not_satisfiable", "The range lies outside of the original",
         "`Content-Range` tells the size; ask for bytes below it.";
+    ORIGINAL_DAMAGED = 500 "original_damaged", "The stored bytes are not those that came",
+        "Send the same file again, which heals it, or have the operator restore it from a backup (`carrel admin fixity show`).";
     SPACE_MISMATCH = 503 "space_mismatch", "The index was made with another embedding model",
         "The operator must configure the model that made the index, or build a new index generation.";
     MODEL_UNAVAILABLE = 503 "model_unavailable", "The embedding model does not answer",
@@ -228,6 +230,7 @@ fn storage_problem(error: &StorageError) -> Problem {
         StorageError::Conflict(_) => Problem::new(CONFLICT, error.to_string()),
         StorageError::TimedOut(_) => fault(TIMED_OUT, error),
         StorageError::Store(_) => fault(STORE_UNAVAILABLE, error),
+        StorageError::Damaged { .. } => fault(ORIGINAL_DAMAGED, error),
         StorageError::Unrepresentable(_) => Problem::new(INVALID_VALUE, error.to_string()),
         _ => fault(INTERNAL, error),
     }

@@ -14,9 +14,11 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use carrel_domain::{Span, VersionId};
 use carrel_operations::Uploaded;
 use carrel_wire::{DiffBody, DifferenceBody, ProblemBody, SpanBody, TextBody, UploadBody, VersionPageBody};
+use futures::TryStreamExt;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -33,6 +35,8 @@ pub(crate) struct TextQuery {
     end: Option<u32>,
 }
 
+/// Originals up to this size are digested before anything is sent of them.
+const VERIFIED_FIRST: u64 = 1 << 20;
 /// Code points that one request may read.
 const TEXT_PART: u32 = 1_000_000;
 
@@ -152,7 +156,8 @@ pub(crate) async fn restore(
         (status = 206, content_type = "application/octet-stream", body = [u8], description = "The range."),
         (status = 304, description = "The bytes are those of `If-None-Match`."),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "`not_found`"),
-        (status = 416, body = ProblemBody, content_type = "application/problem+json", description = "`range_not_satisfiable`")))]
+        (status = 416, body = ProblemBody, content_type = "application/problem+json", description = "`range_not_satisfiable`"),
+        (status = 500, body = ProblemBody, content_type = "application/problem+json", description = "`original_damaged`; above a mebibyte the download breaks off instead")))]
 pub(crate) async fn original(
     State(app): State<App>,
     Caller(context): Caller,
@@ -173,7 +178,14 @@ pub(crate) async fn original(
     let length = range.as_ref().map_or(original.size, |range| range.end - range.start);
     let bytes = app.operations.read_original(&context, &original, range.clone()).await?;
     let media_type = original.media_type.as_deref().unwrap_or("application/octet-stream");
-    let mut response = (status, Body::from_stream(bytes)).into_response();
+    let body = if range.is_none() && original.size <= VERIFIED_FIRST {
+        // Found damaged before the head is sent, it can be told.
+        let parts: Vec<Bytes> = bytes.try_collect().await?;
+        Body::from(parts.concat())
+    } else {
+        Body::from_stream(bytes)
+    };
+    let mut response = (status, body).into_response();
     let out = response.headers_mut();
     out.insert(CONTENT_TYPE, header_value(media_type));
     out.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -1,5 +1,6 @@
 //! What a backup asks of the database and of the store of originals.
 
+use crate::begin::begin;
 use crate::originals::address;
 use crate::{Admin, OriginalStore, StorageError};
 use carrel_domain::digest::Digest;
@@ -186,7 +187,7 @@ impl Admin {
 
     /// Holds a moment of the database.
     pub async fn snapshot(&self) -> Result<Snapshot, StorageError> {
-        let mut transaction = self.pool().begin_with("begin isolation level repeatable read read only").await?;
+        let mut transaction = begin(self.pool(), "begin isolation level repeatable read read only").await?;
         sqlx::query("set local timezone to 'UTC'").execute(&mut *transaction).await?;
         sqlx::query("set local datestyle to 'ISO, YMD'").execute(&mut *transaction).await?;
         sqlx::query("set local extra_float_digits to 1").execute(&mut *transaction).await?;

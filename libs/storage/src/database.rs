@@ -1,11 +1,12 @@
 //! Pools, roles and transactions.
 
 use crate::StorageError;
+use crate::begin::begin;
 use crate::replica::Replica;
 use carrel_domain::WorkspaceId;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres};
+use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -149,7 +150,7 @@ impl Database {
     /// Whether the server's disk takes anything more: some kilobytes go to a temporary file, which is gone at once. Reads and even
     /// small writes go on for a while on a disk that is full, so nothing else tells.
     pub async fn check_space(&self) -> Result<(), StorageError> {
-        let mut transaction = self.app.begin().await?;
+        let mut transaction = begin(&self.app, "begin").await?;
         sqlx::query("set local work_mem = '64kB'").execute(&mut *transaction).await?;
         sqlx::query(SPILL).execute(&mut *transaction).await?;
         transaction.rollback().await?;
@@ -198,7 +199,7 @@ async fn begin_on(
     // One round trip for all; a UUID's text cannot end the literal.
     let statement = format!("begin{mode}; set local carrel.workspace = '{workspace}'{settings}");
     let waiting = Waiting::new(name);
-    let inner = waiting.ended(pool.begin_with(AssertSqlSafe(statement)).await)?;
+    let inner = waiting.ended(begin(pool, statement).await)?;
     Ok(Transaction {
         inner,
         workspace,

@@ -4,6 +4,7 @@
 //! Whoever publishes a version holds [`hold_still`] until the commit; the switch waits for all of them and lets none begin
 //! meanwhile. So what is published has its vectors in whichever generation is live afterwards.
 
+use crate::begin::begin;
 use crate::index::Generation;
 use crate::{Database, StorageError, Transaction};
 use carrel_domain::VersionId;
@@ -116,7 +117,7 @@ pub async fn missing(database: &Database, no: i16) -> Result<u64, StorageError> 
 /// Makes the generation that is being filled the live one, in one transaction. Refused by `generation_incomplete` while a
 /// vector is missing, by `generation_not_filling` when it is not the one that is being filled.
 pub async fn switch(database: &Database, no: i16) -> Result<(), StorageError> {
-    let mut transaction = database.app_pool().begin().await?;
+    let mut transaction = begin(database.app_pool(), "begin").await?;
     // Every vector is looked at; a request's time does not do for a large archive.
     sqlx::query("set local statement_timeout = '30min'").execute(&mut *transaction).await?;
     sqlx::query!("select carrel.switch_index_generation($1)", no).execute(&mut *transaction).await?;

@@ -17,6 +17,7 @@ pub mod admin;
 pub mod audit;
 pub mod backup;
 pub mod baselines;
+mod begin;
 pub mod collections;
 pub mod custody;
 mod database;

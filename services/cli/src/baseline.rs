@@ -1,7 +1,7 @@
 //! `carrel baseline`
 
 use crate::output;
-use crate::search::named;
+use crate::search::{Mode, named};
 use anyhow::{Result, bail};
 use carrel_client::Client;
 use carrel_domain::{CollectionId, DocumentId};
@@ -20,6 +20,9 @@ pub(crate) enum Baseline {
         /// Only the documents that a search for this finds.
         #[arg(long, short)]
         query: Option<String>,
+        /// How to look: what has the words (the default), or also what is near in meaning; something always is.
+        #[arg(long, value_enum, default_value = "lexical", requires = "query")]
+        mode: Mode,
         /// Hits of that search, 1 to 100; several may lie in one document.
         #[arg(long, default_value_t = 100, requires = "query")]
         limit: u32,
@@ -46,10 +49,10 @@ pub(crate) enum Baseline {
 impl Baseline {
     pub(crate) async fn run(&self, client: &Client, json: bool) -> Result<()> {
         match self {
-            Self::Create { name, collection, query, limit, description } => {
+            Self::Create { name, collection, query, mode, limit, description } => {
                 let collections = named(client, collection).await?;
                 let documents = match query {
-                    Some(query) => found(client, query, &collections, *limit).await?,
+                    Some(query) => found(client, query, *mode, &collections, *limit).await?,
                     None => Vec::new(),
                 };
                 let body = NewBaselineBody {
@@ -119,9 +122,15 @@ impl Baseline {
 }
 
 /// The documents that a search finds.
-async fn found(client: &Client, query: &str, collections: &[CollectionId], limit: u32) -> Result<Vec<DocumentId>> {
-    let body =
-        SearchBody { query: query.to_owned(), collections: collections.to_vec(), limit, ..SearchBody::default() };
+async fn found(
+    client: &Client,
+    query: &str,
+    mode: Mode,
+    collections: &[CollectionId],
+    limit: u32,
+) -> Result<Vec<DocumentId>> {
+    let (query, collections) = (query.to_owned(), collections.to_vec());
+    let body = SearchBody { query: query.clone(), mode: mode.into(), collections, limit, ..SearchBody::default() };
     let mut documents: Vec<DocumentId> =
         client.search(&body).await?.hits.into_iter().map(|hit| hit.document_id).collect();
     documents.sort_unstable();

@@ -1,6 +1,8 @@
 //! The commands, their options and their help.
 
-use crate::{add, ask, audit, baseline, credentials, custody, diff, eval, jobs, report, screening, search, show};
+use crate::{
+    add, ask, audit, baseline, credentials, custody, delete, diff, eval, jobs, report, screening, search, show,
+};
 #[cfg(unix)]
 use crate::{admin, screen, setup, up};
 use anyhow::{Context, Result};
@@ -94,6 +96,8 @@ enum Command {
     /// Place, release and list legal holds.
     #[command(subcommand)]
     Hold(custody::Hold),
+    /// Delete a document with all its versions, or a collection. `carrel erase` does it for good, and proves it.
+    Delete(delete::Delete),
     /// Erase a document for good, everywhere, and get a signed receipt.
     Erase(custody::Erase),
     /// Check the receipt of an erasure, without a server.
@@ -176,6 +180,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Scan(scan) => scan.run(&connect()?, json).await?,
         Command::Custody(custody) => custody.run(&connect()?, json).await?,
         Command::Hold(hold) => hold.run(&connect()?, json).await?,
+        Command::Delete(delete) => delete.run(&connect()?, json).await?,
         Command::Erase(erase) => erase.run(&connect()?, json).await?,
         Command::Receipt(receipt) => return receipt.run(json),
         Command::Audit(audit) => audit.run(&connect()?, json).await?,

@@ -25,6 +25,7 @@ mod baseline;
 mod commands;
 mod credentials;
 mod custody;
+mod delete;
 mod diff;
 mod eval;
 mod jobs;

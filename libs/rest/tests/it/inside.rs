@@ -63,8 +63,8 @@ async fn members_of_archives_become_documents_that_answer() {
     assert!(matches!(log.latest.created_by, Some(ActorBody::Job { .. })));
 
     // What was sent itself is read first, and so is what follows from it.
-    let sql = "select j.priority from carrel.job j
-               where j.finished_at is not null and (j.payload ->> 'version')::uuid = any ($1) group by 1 order by 1";
+    let sql = "select j.priority from carrel.job_history j
+               where (j.payload ->> 'version')::uuid = any ($1) group by 1 order by 1";
     for (versions, priority) in [(vec![outermost.id.0], 0), (vec![night.id.0, log.latest.id.0], 5)] {
         let found: Vec<i16> = sqlx::query_scalar(sql).bind(versions).fetch_all(&app.database.owner).await.unwrap();
         assert_eq!(found, [priority]);

@@ -1,5 +1,6 @@
 //! Whether what the job system promises holds on a live database.
 
+use crate::begin::begin;
 use crate::{Database, StorageError};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -150,7 +151,7 @@ const INVARIANTS: [Invariant; 10] = [
 /// Checks every invariant, on one snapshot, over all workspaces. `grace` is how long after its end a lease may stay
 /// unswept: a third of the lease, and some seconds. Reads every job that is kept, so it takes a while on a large database.
 pub async fn audit(database: &Database, grace: Duration) -> Result<Vec<Check>, StorageError> {
-    let mut tx = database.queue_pool().begin().await?;
+    let mut tx = begin(database.queue_pool(), "begin").await?;
     sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *tx).await?;
     sqlx::query("set local statement_timeout = '15min'").execute(&mut *tx).await?;
     let mut checks = Vec::with_capacity(INVARIANTS.len());

@@ -1,6 +1,7 @@
 //! How an execution ends, and what that means for the jobs that need it.
 
 use super::{ClaimedJob, inconsistent};
+use crate::begin::begin;
 use crate::{Database, StorageError, Transaction};
 use carrel_domain::job::JobState;
 use carrel_domain::{ClaimToken, JobId, WorkerId};
@@ -116,7 +117,7 @@ pub async fn end_attempt(
         AttemptEnd::Snooze(wait) => ("snoozed", None, None, Some(*wait), Duration::ZERO),
         AttemptEnd::Cancel => ("cancelled", None, None, None, Duration::ZERO),
     };
-    let mut tx = database.queue_pool().begin().await?;
+    let mut tx = begin(database.queue_pool(), "begin").await?;
     let row: Option<(String, bool)> = sqlx::query_as(
         "with ended as (
              update carrel.job j

@@ -2,6 +2,7 @@
 
 use super::end::cancel_dependents;
 use super::{WAKE_CHANNEL, Worker};
+use crate::begin::begin;
 use crate::{Database, StorageError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -33,7 +34,7 @@ pub struct Swept {
 ///
 /// State and lease are checked under the row's lock: a completion that is faster wins.
 pub async fn sweep(database: &Database) -> Result<Swept, StorageError> {
-    let mut tx = database.queue_pool().begin().await?;
+    let mut tx = begin(database.queue_pool(), "begin").await?;
     // After a crash of the database the list of what runs is empty until someone makes it again.
     sqlx::query("select carrel.list_running()").execute(&mut *tx).await?;
     let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(
@@ -139,7 +140,7 @@ pub async fn discard_unservable(
     alive: Duration,
     patience: Duration,
 ) -> Result<u64, StorageError> {
-    let mut tx = database.queue_pool().begin().await?;
+    let mut tx = begin(database.queue_pool(), "begin").await?;
     let rows: Vec<(Uuid, bool)> = sqlx::query_as(
         "with able as (
              select w.queues, w.kinds

@@ -8,6 +8,7 @@ mod baselines;
 mod fixity;
 mod index;
 mod originals;
+mod patience;
 mod replica;
 mod research;
 mod s3;
