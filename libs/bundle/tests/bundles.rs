@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use carrel_bundle::chain::seal;
-use carrel_bundle::{BaselineSummary, Contents, QuoteLine, SigningKey, VersionText, prove, verify, write};
+use carrel_bundle::{
+    BaselineSummary, Checked, Contents, QuoteLine, SigningKey, VersionText, name_bytes, prove, verify, write,
+};
 use carrel_domain::audit::Entry;
 use carrel_domain::baseline::{Member, manifest};
 use carrel_domain::digest::Digest;
@@ -118,11 +120,15 @@ fn a_changed_text_is_named_with_its_bytes() {
     let at = bytes.windows(5).rposition(|window| window == b"110 s").unwrap();
     let mut changed = bytes;
     changed[at] = b'9';
-    let faults = verify(&changed).unwrap().faults;
-    assert!(
-        faults.iter().any(|fault| fault.path.starts_with("texts/") && fault.problem.contains("within bytes 0 to ")),
-        "{faults:?}"
-    );
+    let mut checked = verify(&changed).unwrap();
+    let of_text = |checked: &Checked| {
+        checked.faults.iter().find(|fault| fault.path.starts_with("texts/")).unwrap().problem.clone()
+    };
+    assert!(of_text(&checked).contains("within bytes 0 to "), "{:?}", checked.faults);
+    name_bytes(&changed, &mut checked).unwrap();
+    let place = TEXT.find("110 s").unwrap();
+    assert_eq!(of_text(&checked), format!("byte {place} was changed: it is 0x39 and was 0x31"));
+    let faults = checked.faults;
     assert!(faults.iter().any(|fault| fault.problem.contains("quote 1")), "{faults:?}");
 }
 

@@ -81,7 +81,8 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(&self, json: bool) -> Result<ExitCode> {
         let bytes = std::fs::read(&self.bundle).with_context(|| format!("{} cannot be read", self.bundle.display()))?;
-        let checked = carrel_bundle::verify(&bytes).with_context(|| format!("{}", self.bundle.display()))?;
+        let mut checked = carrel_bundle::verify(&bytes).with_context(|| format!("{}", self.bundle.display()))?;
+        carrel_bundle::name_bytes(&bytes, &mut checked).with_context(|| format!("{}", self.bundle.display()))?;
         let foreign = self.key.as_ref().is_some_and(|key| *key != checked.signed_by);
         let sound = checked.faults.is_empty() && !foreign;
         if json {
