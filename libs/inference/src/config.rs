@@ -104,7 +104,7 @@ pub async fn build(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, Inferen
         EmbedderConfig::Builtin { model_dir, precision, threads } => {
             let Some(model_dir) = model_dir else {
                 let detail =
-                    "model_dir is not set; scripts/setup installs the model and prints its directory".to_owned();
+                    "model_dir is not set; `carrel setup` (in a checkout: scripts/setup) installs the model and prints its folder".to_owned();
                 return Err(InferenceError::Configuration { detail });
             };
             let mut options = BuiltinOptions::new(model_dir);

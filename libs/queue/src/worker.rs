@@ -83,6 +83,7 @@ impl Shared {
 
     /// Remembers whether Redis answers, and says so when that changes.
     pub(crate) fn redis_is(&self, up: bool, error: Option<&redis::RedisError>) {
+        metrics::gauge!("carrel_redis_up").set(if up { 1.0 } else { 0.0 });
         if self.vitals.redis.swap(up, Ordering::Relaxed) == up
             && (up || self.vitals.redis_seen.swap(true, Ordering::Relaxed))
         {
@@ -90,7 +91,10 @@ impl Shared {
         }
         self.vitals.redis_seen.store(true, Ordering::Relaxed);
         if let Some(error) = error {
-            tracing::warn!(%error, "Redis is away; jobs are claimed from PostgreSQL");
+            tracing::warn!(
+                %error,
+                "Redis is away; jobs are claimed from PostgreSQL, somewhat later: check that it runs, and redis.url"
+            );
         } else {
             tracing::info!("Redis carries the jobs' ids");
         }

@@ -103,6 +103,12 @@ pub const METRICS: &[Metric] = &[
         &["queue", "state"],
         "How long the oldest job of that state has been due, or running. Every worker exports the same figure.",
     ),
+    gauge(
+        "carrel_redis_up",
+        Unit::Count,
+        &[],
+        "1 while Redis carries the jobs' ids, 0 while it is away and jobs are claimed from PostgreSQL.",
+    ),
     counter("carrel_schedule_ticks_total", Unit::Count, &["schedule"], "Jobs that schedules asked for."),
     counter(
         "carrel_effect_attempts_total",

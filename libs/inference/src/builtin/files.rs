@@ -66,7 +66,7 @@ pub(super) fn broken(path: &Path, detail: impl Into<String>) -> InferenceError {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> InferenceError {
     if error.kind() == std::io::ErrorKind::NotFound {
-        return broken(path, "does not exist; scripts/setup installs the model");
+        return broken(path, "does not exist; `carrel setup` (in a checkout: scripts/setup) installs the model");
     }
     broken(path, format!("cannot be read: {error}"))
 }

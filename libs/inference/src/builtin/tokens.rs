@@ -18,7 +18,10 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn load(path: &Path, max_tokens: usize) -> Result<Self, InferenceError> {
         if !path.exists() {
-            return Err(broken(path, "does not exist; scripts/setup installs the model"));
+            return Err(broken(
+                path,
+                "does not exist; `carrel setup` (in a checkout: scripts/setup) installs the model",
+            ));
         }
         let unusable = |error: tokenizers::Error| broken(path, format!("is not a usable tokenizer: {error}"));
         let mut tokenizer = Tokenizer::from_file(path).map_err(unusable)?;
