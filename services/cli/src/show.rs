@@ -121,7 +121,7 @@ fn summary(document: &DocumentBody) -> String {
         document.id,
         document.latest.state,
         document.versions,
-        output::line(&document.name, 40)
+        output::line(&document.external_id, 60)
     )
 }
 
