@@ -150,7 +150,7 @@ def documented(components, known):
 
 
 def is_pod(name):
-    return name.startswith("worker-") or name in ("api", "ai", "migrate", "backup", "postgres", "redis", "store", "logging")
+    return name.startswith("worker-") or name in ("api", "ai", "migrate", "admin", "backup", "postgres", "redis", "store", "logging")
 
 
 def problems(documents, components):

@@ -10,7 +10,7 @@ from render import ROOT, as_job
 from shapes import name_of
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
-OURS = ("api", "ai", "migrate", "backup", "worker-")
+OURS = ("api", "ai", "migrate", "admin", "backup", "worker-")
 # What one program needs beyond jobs.drain_seconds: the last spans (3 s) and some air.
 AIR = 5
 # Names of labels in the queries are those that the code writes (libs/queue, libs/rest).
