@@ -17,6 +17,8 @@ import sys
 
 import yaml
 
+import agreement
+import mesh
 import network
 import render
 import shapes
@@ -34,7 +36,7 @@ def main():
         print(f"kubernetes: skipped: {reason}")
         return 0
     checked = shapes.Shapes(chosen.learn or os.environ.get("CARREL_K8S_SCHEMAS"))
-    problems, count, seen = 0, 0, {}
+    problems, count, seen, objects = 0, 0, {}, set()
     renderings = [(name, None) for name in [*render.OVERLAYS, "cluster"]]
     renderings += [(None, names) for names in render.combinations(chosen.every)]
     for overlay, names in renderings:
@@ -45,6 +47,8 @@ def main():
             title, documents, names = overlay, render.run(command, folder), render.components_of(folder)
         else:
             title, documents = "base + " + (", ".join(names) or "nothing"), render.combine(command, names)
+        if overlay != "cluster":
+            documents += render.by_hand(documents)
         found = []
         for document in documents:
             # The same document comes again in most renderings, in another namespace.
@@ -57,6 +61,8 @@ def main():
             regional = ["regions"] if overlay and overlay.startswith("regions/") else []
             found += wiring.Rendering(documents).check()
             found += network.problems(documents, [*names, *regional])
+            found += mesh.problems(documents) + agreement.problems(documents)
+            objects.update((document["kind"], document["metadata"]["name"]) for document in documents)
         count += 1
         problems += len(found)
         for wrong in found:
@@ -65,6 +71,9 @@ def main():
             chosen.write.mkdir(parents=True, exist_ok=True)
             name = title.replace("base + ", "").replace(", ", "+").replace("/", "-")
             (chosen.write / f"{name[:100]}-{count}.yaml").write_text(yaml.safe_dump_all(documents))
+    for wrong in agreement.of_runbooks(objects):
+        problems += 1
+        print(f"kubernetes: {wrong}")
     if chosen.learn and not problems:
         learnt = shapes.learn([json.loads(text) for text in seen])
         print(f"kubernetes: learnt {len(learnt)} kinds")

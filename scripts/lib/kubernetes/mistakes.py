@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Makes mistakes in a rendering of production, one at a time, and fails when the checks do not find one of them."""
+"""Makes mistakes in a rendering of production, and in one of everything together, one at a time, and fails when the checks do not
+find one of them."""
 
 import copy
 import sys
 
+import agreement
+import mesh
 import network
 import render
 import shapes
@@ -101,17 +104,57 @@ def unknown_field_of_others(d):
     pick(d, "Cluster", "carrel-postgres")["spec"]["instance"] = 3
 
 
+def unbuilt_image(d):
+    pick(d, "Job", "carrel-migrate")["spec"]["template"]["spec"]["containers"][0]["image"] = "ghcr.io/carrel/carrel-cli:0.1.0"
+
+
+def password_without_tls(d):
+    pick(d, "Cluster", "carrel-postgres")["spec"]["postgresql"]["pg_hba"].pop()
+
+
+def unlisted_secret(d):
+    pick(d, "Cluster", "carrel-postgres")["spec"]["certificates"] = {"serverCASecret": "carrel-authority"}
+
+
+def shrinking_pool(d):
+    pick(d, "ScaledObject", "carrel-worker-ingest")["spec"]["fallback"].pop("behavior")
+
+
+def endless_job(d):
+    pick(d, "Job", "carrel-client")["spec"]["template"]["metadata"].pop("annotations")
+
+
+def refused_archive(d):
+    pick(d, "PeerAuthentication", "carrel-store")["spec"].pop("portLevelMtls")
+
+
+def refused_analysis(d):
+    pick(d, "NetworkPolicy", "rollouts-to-api")["spec"]["ingress"][0]["ports"][0]["port"] = 8080
+
+
+def early_scale_down(d):
+    pick(d, "Deployment", "carrel-api")["spec"]["replicas"] = 0
+
+
+def another_version(d):
+    container_of = pick(d, "StatefulSet", "carrel-store")["spec"]["template"]["spec"]["containers"][0]
+    container_of["image"] = "docker.io/chrislusf/seaweedfs:3.97"
+
+
 MISTAKES = [
     unknown_setting, wrong_value, unmounted_file, unread_backups, lonely_backup, other_port, unserved_probe, unknown_queue, early_kill, writable_root,
     lost_target, two_owners, small_quota, unknown_metric, extra_arrow, half_arrow, open_pod, unknown_field,
-    unknown_field_of_others,
+    unknown_field_of_others, unbuilt_image, password_without_tls, unlisted_secret, shrinking_pool, endless_job,
 ]
+# Of what production does not have.
+OF_EVERYTHING = [refused_archive, refused_analysis, early_scale_down, another_version]
 
 
 def findings(documents, components):
     checked = shapes.Shapes()
     found = [wrong for document in documents for wrong in checked.problems(document)]
-    return found + wiring.Rendering(documents).check() + network.problems(documents, components)
+    found += wiring.Rendering(documents).check() + network.problems(documents, components)
+    return found + mesh.problems(documents) + agreement.problems(documents)
 
 
 def main():
@@ -120,17 +163,23 @@ def main():
         print(f"skipped: {reason}")
         return 77
     folder = render.K8S / "overlays" / "production"
-    documents, components = render.run(command, folder), render.components_of(folder)
-    if found := findings(documents, components):
-        print("without a mistake there are findings:", *found, sep="\n")
-        return 1
+    everything = next(names for names in render.combinations(False) if {"cloudnative-pg", "seaweedfs"} <= set(names))
     missed = []
-    for mistake in MISTAKES:
-        wrong = copy.deepcopy(documents)
-        mistake(wrong)
-        if not findings(wrong, components):
-            missed.append(mistake.__name__)
-    print(f"{len(MISTAKES) - len(missed)} of {len(MISTAKES)} mistakes found", *missed)
+    for mistakes, documents, components in (
+        (MISTAKES, render.run(command, folder), render.components_of(folder)),
+        (OF_EVERYTHING, render.combine(command, everything), everything),
+    ):
+        documents += render.by_hand(documents)
+        if found := findings(documents, components):
+            print("without a mistake there are findings:", *found, sep="\n")
+            return 1
+        for mistake in mistakes:
+            wrong = copy.deepcopy(documents)
+            mistake(wrong)
+            if not findings(wrong, components):
+                missed.append(mistake.__name__)
+    total = len(MISTAKES) + len(OF_EVERYTHING)
+    print(f"{total - len(missed)} of {total} mistakes found", *missed)
     return 1 if missed else 0
 
 

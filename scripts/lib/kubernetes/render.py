@@ -59,6 +59,18 @@ def as_job(document):
     return {**document, "kind": "Job", "spec": document["spec"]["jobTemplate"]["spec"]}
 
 
+def by_hand(documents):
+    """The Jobs that people start themselves, as they would stand in the namespace of these documents."""
+    space = next(d["metadata"]["namespace"] for d in documents if d["kind"] == "ServiceAccount" and d["metadata"]["name"] == "carrel-migrate")
+    found = []
+    for path in sorted(K8S.glob("*-job.yaml")):
+        for document in yaml.load_all(path.read_text(), Loader=LOADER):
+            metadata = dict(document["metadata"])
+            metadata["name"] = metadata.pop("generateName") + "by-hand"
+            found.append({**document, "metadata": {**metadata, "namespace": space}})
+    return found
+
+
 def components_of(folder):
     """Names of the shared components that a kustomization lists."""
     listed = yaml.safe_load((folder / "kustomization.yaml").read_text()).get("components", [])

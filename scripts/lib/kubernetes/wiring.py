@@ -308,11 +308,12 @@ def containers(pod):
 
 
 def files(pod, container):
-    """Paths of files that a container's projected secrets make."""
+    """Paths of files that a container's secrets make."""
     found = set()
     volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
     for mount in container.get("volumeMounts", []):
-        for source in volumes.get(mount["name"], {}).get("projected", {}).get("sources", []):
+        volume = volumes.get(mount["name"], {})
+        for source in [volume, *volume.get("projected", {}).get("sources", [])]:
             for entry in source.get("secret", {}).get("items", []):
                 found.add(f"{mount['mountPath']}/{entry['path']}")
     return found
