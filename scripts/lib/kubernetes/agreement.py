@@ -1,10 +1,12 @@
-"""Whether a rendering agrees with what lies outside of k8s/: the images that a release builds and compose runs, the secrets that the
-document lists, the objects that runbooks name."""
+"""Whether a rendering agrees with what lies outside of it: the images that a release builds and compose runs, the secrets that the
+document lists, the objects that runbooks name, and what operators of others (CloudNativePG, KEDA, Argo Rollouts) make of it."""
 
 import re
 
 import yaml
 
+import network
+import wiring
 from render import LOADER, ROOT, as_job
 from shapes import name_of
 
@@ -30,11 +32,11 @@ def composed():
     return found
 
 
-def images(documents):
+def containers(documents):
     for document in map(as_job, documents):
-        pod = document.get("spec", {}).get("template", {}).get("spec", {}) if isinstance(document.get("spec"), dict) else {}
-        for container in [*pod.get("initContainers", []), *pod.get("containers", [])]:
-            yield document, container["image"]
+        if document["kind"] in wiring.WORKLOADS:
+            for container in wiring.containers(document["spec"]["template"]["spec"]):
+                yield document, container
 
 
 def same_version(tag, other):
@@ -44,8 +46,8 @@ def same_version(tag, other):
 
 def of_images(documents):
     released, others = built(), composed()
-    for document, image in images(documents):
-        name, _, tag = image.partition("@")[0].partition(":")
+    for document, container in containers(documents):
+        name, _, tag = container["image"].partition("@")[0].partition(":")
         if name.startswith(OURS):
             if name.removeprefix(OURS) not in released:
                 yield f"{name_of(document)}: asks for {name}, which no release builds (.github/workflows/release.yml)"
@@ -111,6 +113,27 @@ def of_scalers(documents):
                     yield f"{name_of(other)}: has a number of replicas, which Argo Rollouts owns"
 
 
+def of_analyses(documents):
+    """What Argo Rollouts asks for is served, behind a door that is open to it."""
+    allowed = {port for source, _, port in network.arrows(documents)[0] if source == "argo-rollouts"}
+    ports = {port["name"]: port["containerPort"] for document, container in containers(documents)
+             if document["metadata"]["name"] == "carrel-api" for port in container.get("ports", [])}
+    services = {document["metadata"]["name"]: document for document in documents if document["kind"] == "Service"}
+    for document in documents:
+        if document["kind"] != "AnalysisTemplate":
+            continue
+        for metric in document["spec"]["metrics"]:
+            found = re.fullmatch(r"http://([\w-]+)(?::(\d+))?(/.*)", metric["provider"].get("web", {}).get("url", ""))
+            if not found:
+                continue
+            service, port = services.get(found.group(1), {"spec": {"ports": []}}), int(found.group(2) or 80)
+            target = next((entry["targetPort"] for entry in service["spec"]["ports"] if entry["port"] == port), None)
+            if target is None or found.group(3) not in wiring.routes()[target]:
+                yield f"{name_of(document)}: asks for {found.group(0)}, which nobody serves"
+            elif ports[target] not in allowed:
+                yield f"{name_of(document)}: asks the port {ports[target]}, which no policy opens to it"
+
+
 def of_runbooks(every):
     """Objects that the documents name with their kind exist in some rendering; `every` are (kind, name) of all."""
     kinds = {"deploy": {"Deployment"}, "deployment": {"Deployment"}, "job": {"Job"}, "cronjob": {"CronJob"}, "svc": {"Service"}}
@@ -121,4 +144,4 @@ def of_runbooks(every):
 
 
 def problems(documents):
-    return [*of_images(documents), *of_secrets(documents), *of_database(documents), *of_scalers(documents)]
+    return [*of_images(documents), *of_secrets(documents), *of_database(documents), *of_scalers(documents), *of_analyses(documents)]

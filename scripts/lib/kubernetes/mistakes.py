@@ -132,6 +132,16 @@ def refused_analysis(d):
     pick(d, "NetworkPolicy", "rollouts-to-api")["spec"]["ingress"][0]["ports"][0]["port"] = 8080
 
 
+def unserved_analysis(d):
+    web = pick(d, "AnalysisTemplate", "carrel-api-before")["spec"]["metrics"][0]["provider"]["web"]
+    web["url"] = web["url"].replace(":9464", ":8080")
+
+
+def closed_analysis(d):
+    web = pick(d, "AnalysisTemplate", "carrel-api-before")["spec"]["metrics"][0]["provider"]["web"]
+    web["url"] = web["url"].replace(":9464", "")
+
+
 def early_scale_down(d):
     pick(d, "Deployment", "carrel-api")["spec"]["replicas"] = 0
 
@@ -147,7 +157,7 @@ MISTAKES = [
     unknown_field_of_others, unbuilt_image, password_without_tls, unlisted_secret, shrinking_pool, endless_job,
 ]
 # Of what production does not have.
-OF_EVERYTHING = [refused_archive, refused_analysis, early_scale_down, another_version]
+OF_EVERYTHING = [refused_archive, refused_analysis, unserved_analysis, closed_analysis, early_scale_down, another_version]
 
 
 def findings(documents, components):
