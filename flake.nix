@@ -2,11 +2,13 @@
 {
   description = "Carrel: a self-hosted research archive";
 
-  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
 
   outputs = { self, nixpkgs }:
     let
       systems = [ "x86_64-linux" "aarch64-linux" ];
+      # The Rust of everybody else; rustup fetches it.
+      rust = (builtins.fromTOML (builtins.readFile ./Cargo.toml)).workspace.package.rust-version;
       each = make: nixpkgs.lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
     in {
       devShells = each (pkgs: {
@@ -17,6 +19,7 @@
             (postgresql_17.withPackages (extensions: [ extensions.pgvector ]))
             redis chromium poppler-utils tesseract prometheus shellcheck
           ];
+          RUSTUP_TOOLCHAIN = rust;
         };
       });
     };

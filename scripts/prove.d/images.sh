@@ -14,7 +14,12 @@ rootfs() {
     fi
 }
 
-has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+# has_image TAG [ENTRY]: an image is there; with that entry point, where a stand-in made earlier may have had none.
+has_image() {
+    local entry
+    entry=$(docker image inspect --format '{{json .Config.Entrypoint}}' "$1" 2>/dev/null) || return 1
+    [[ $entry == *"${2:-}"* ]]
+}
 
 # import NAME TAG CHANGE…: the image is marked, so that nobody takes it for the public one.
 import() {
@@ -44,8 +49,8 @@ engine_base_images() {
         return 0
     fi
     has_image pgvector/pgvector:pg17 || postgres_image "$context"
-    has_image redis:7 || redis_image "$context"
-    has_image "$(compose_image store)" || store_image "$context"
+    has_image redis:7 docker-entrypoint.sh || redis_image "$context"
+    has_image "$(compose_image store)" entrypoint.sh || store_image "$context"
     if ! has_image "$(compose_image mail)"; then
         has_image node:22-bookworm-slim || node_image "$context"
         mail_image "$context"
@@ -136,7 +141,26 @@ DOCKERFILE
 
 redis_image() {
     rootfs redis bookworm redis-server
-    import redis redis:7 'WORKDIR /data' 'CMD ["redis-server", "--bind", "*", "--protected-mode", "no"]'
+    import redis carrel-prove:redis
+    cat >"$1/entrypoint" <<'ENTRYPOINT'
+#!/bin/sh
+# As the public image's: root hands the working folder to the server's account and becomes it; who starts as somebody else stays so.
+set -eu
+if [ "$1" = redis-server ] && [ "$(id -u)" -eq 0 ]; then
+    find . ! -user redis -exec chown redis {} +
+    exec setpriv --reuid=redis --regid=redis --clear-groups "$0" "$@"
+fi
+exec "$@"
+ENTRYPOINT
+    derive redis:7 <<'DOCKERFILE'
+FROM carrel-prove:redis
+COPY --chmod=755 entrypoint /usr/local/bin/docker-entrypoint.sh
+RUN install -d -o redis -g redis /data
+VOLUME /data
+WORKDIR /data
+ENTRYPOINT ["docker-entrypoint.sh"]
+CMD ["redis-server", "--bind", "*", "--protected-mode", "no"]
+DOCKERFILE
 }
 
 # S3 that checks signatures, from crates.io, under the name and the commands of SeaweedFS.
@@ -165,14 +189,27 @@ case $1 in
     *) echo "weed $1: not known to this stand-in" >&2; exit 1 ;;
 esac
 WEED
+    cat >"$1/entrypoint" <<'ENTRYPOINT'
+#!/bin/sh
+# As the public image's: root hands /data to an account of its own and becomes it.
+set -eu
+if [ "$(id -u)" -eq 0 ]; then
+    if [ "$(stat -c %U /data)" != seaweed ]; then chown -R seaweed:seaweed /data; fi
+    exec setpriv --reuid=seaweed --regid=seaweed --init-groups "$0" "$@"
+fi
+exec weed "$@"
+ENTRYPOINT
     derive "$(compose_image store)" <<'DOCKERFILE'
 FROM debian:bookworm-slim
 LABEL carrel.stand-in=s3s-fs
 RUN apt-get update && apt-get install -y --no-install-recommends netcat-openbsd && rm -rf /var/lib/apt/lists/*
 COPY s3s-fs /usr/bin/s3s-fs
 COPY --chmod=755 weed /usr/bin/weed
+COPY --chmod=755 entrypoint /entrypoint.sh
+RUN useradd --system --user-group seaweed && install -d -o seaweed -g seaweed /data
+VOLUME /data
 WORKDIR /data
-ENTRYPOINT ["weed"]
+ENTRYPOINT ["/entrypoint.sh"]
 DOCKERFILE
 }
 
