@@ -293,6 +293,9 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
         Ok(format!("provider {provider}"))
     } else if model.join("model.safetensors").is_file() {
         Ok(format!("{}", model.display()))
+    } else if let Some(url) = &settings.ai.url {
+        // Other programs hold none; where they may not reach it, asking would only look like a fault.
+        Ok(format!("held by carrel-ai at {url}, whose own readiness tells of it"))
     } else {
         Err((
             format!("{} holds no model", model.display()),
