@@ -84,7 +84,9 @@ async fn jobs_of_one_process_that_expire_apart_were_together(carry: Carry) {
         .await;
     }
     for id in ids {
-        assert_eq!(bench.job(id).await.state, JobState::Retryable);
+        // The first one's pause may be over by now; nobody runs it.
+        let state = bench.job(id).await.state;
+        assert!(matches!(state, JobState::Retryable | JobState::Available), "{state:?}");
     }
     bench.finish().await;
 }
