@@ -129,16 +129,16 @@ pub fn next_space(settings: &Settings) -> Result<Option<(String, usize)>, Assemb
     Ok(configured_spaces(settings)?.1)
 }
 
-/// Names and dimensions of the spaces of `inference.embedder` and, where a change is under way, `inference.next`.
-#[expect(clippy::type_complexity, reason = "two pairs that are taken apart at once")]
-pub(crate) fn configured_spaces(
-    settings: &Settings,
-) -> Result<((String, usize), Option<(String, usize)>), AssemblyError> {
+/// Name and dimension of a space.
+type Space = (String, usize);
+
+/// The spaces of `inference.embedder` and, where a change is under way, `inference.next`.
+pub(crate) fn configured_spaces(settings: &Settings) -> Result<(Space, Option<Space>), AssemblyError> {
     let (now, next) = embedder_configs(settings)?;
     Ok((space_of(now)?, next.map(space_of).transpose()?))
 }
 
-fn space_of(config: EmbedderConfig) -> Result<(String, usize), AssemblyError> {
+fn space_of(config: EmbedderConfig) -> Result<Space, AssemblyError> {
     Ok(match config {
         EmbedderConfig::Builtin { precision, .. } => (builtin_space(precision)?.name, BUILTIN_DIMENSION),
         EmbedderConfig::Ollama { model, dimension, .. } | EmbedderConfig::OpenAi { model, dimension, .. } => {
